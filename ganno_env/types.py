@@ -1,0 +1,189 @@
+"""Every type that crosses rooms.
+
+Array shapes use these letters: L layers (= agents), F features, A actions, N examples, H W C image
+height, width and channels, K classes. Sizes are static; values live on the device.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+import chex
+from jaxtyping import Array, Bool, Float, Int, UInt8
+
+LayerKind: TypeAlias = Literal["linear", "convolutional", "attention"]
+LAYER_KINDS: tuple[LayerKind, ...] = ("linear", "convolutional", "attention")
+
+PRNGKey: TypeAlias = chex.PRNGKey
+LayerParams: TypeAlias = dict[str, Array]
+"""What one layer learns: kernel, bias, and its norm's scale and shift."""
+Params: TypeAlias = dict[str, LayerParams]
+"""One entry per layer, keyed by `LayerSpec.name`. The order of layers is `Network.layers`, never
+the dict's own (JAX sorts keys)."""
+NetworkState: TypeAlias = dict[str, dict[str, Array]]
+"""What a network keeps but does not learn, such as batch norm's running statistics. Often empty."""
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerSpec:
+    """A parameterised layer, which is what one agent controls."""
+
+    name: str
+    kind: LayerKind
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """A network as a pair of pure functions and the layers they are made of.
+
+    Attributes:
+        name: what it was built as, for messages and tables.
+        layers: the parameterised layers in order of depth; there is one agent for each.
+        init: `key -> (params, network_state)`.
+        apply: `(params, network_state, images, train) -> (logits, network_state)`, with `images`
+            float32 [N, H, W, C], already normalised, and `logits` float32 [N, K].
+    """
+
+    name: str
+    layers: tuple[LayerSpec, ...]
+    init: Callable[[PRNGKey], tuple[Params, NetworkState]]
+    apply: Callable[
+        [Params, NetworkState, Float[Array, "N H W C"], bool],
+        tuple[Float[Array, "N K"], NetworkState],
+    ]
+
+
+@chex.dataclass(frozen=True)
+class Batch:
+    """Examples as they are stored: images stay bytes until they are used."""
+
+    images: UInt8[Array, "N H W C"]
+    labels: Int[Array, " N"]
+
+    @property
+    def size(self) -> int:
+        """The number of examples, N."""
+        return int(self.labels.shape[0])
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """Three splits that never mix, and how to normalise their images.
+
+    `train` is what networks learn from; `validation`, held out from the official training set, is
+    what agents observe and are rewarded by; `test`, the official test set, is for the figures in
+    tables alone. Images are normalised as `(images / 255 - mean) / std`, per channel, with the
+    statistics of `train`.
+    """
+
+    name: str
+    train: Batch
+    validation: Batch
+    test: Batch
+    num_classes: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of an image."""
+        height, width, channels = self.train.images.shape[1:]
+        return int(height), int(width), int(channels)
+
+
+@chex.dataclass(frozen=True)
+class InnerState:
+    """A network in training: all that the next gradient update depends on, but its rates."""
+
+    params: Params
+    network_state: NetworkState
+    optimiser_state: Any
+    num_updates: Int[Array, ""]
+
+
+@chex.dataclass(frozen=True)
+class Metrics:
+    """How the network did over the last step. Accuracies are fractions in [0, 1].
+
+    The training figures are means over the step's own minibatches, each taken before the update
+    that it caused; the validation figures are of the whole validation split after the last update.
+    """
+
+    train_loss: Float[Array, ""]
+    train_accuracy: Float[Array, ""]
+    validation_loss: Float[Array, ""]
+    validation_accuracy: Float[Array, ""]
+
+
+@chex.dataclass(frozen=True)
+class LayerStatistics:
+    """Per-layer dynamics after a step's last update (paper, appendix D).
+
+    `update` is the optimiser's direction u_l with decoupled weight decay, before it is multiplied
+    by the learning rate; `trust_ratio` is LAMB's, ||theta_l|| / ||u_l||.
+    """
+
+    gradient_norm: Float[Array, " L"]
+    update_norm: Float[Array, " L"]
+    weight_norm: Float[Array, " L"]
+    weight_mean: Float[Array, " L"]
+    weight_variance: Float[Array, " L"]
+    trust_ratio: Float[Array, " L"]
+
+
+class Observation(NamedTuple):
+    """What agents see, in the shape that Mava asks for.
+
+    Attributes:
+        agents_view: one row of features for each agent; finite whatever the network does.
+        action_mask: which actions are legal; here, always all of them.
+        step_count: environment steps since the reset, the same for each agent.
+    """
+
+    agents_view: Float[Array, "L F"]
+    action_mask: Bool[Array, "L A"]
+    step_count: Int[Array, " L"]
+
+
+@chex.dataclass(frozen=True)
+class State:
+    """The environment's whole state.
+
+    Attributes:
+        key: for whatever is random after the reset.
+        data_key: chooses the order of the training examples, epoch by epoch.
+        inner: the network in training.
+        controls: each hyperparameter's current value for each layer, by the control's name.
+        initial_learning_rate, weight_decay: this episode's initial conditions.
+        previous_action: each agent's last action, 0 (the no-op) at first.
+        metrics, statistics: what the last step measured.
+        step_count: environment steps since the reset.
+    """
+
+    key: PRNGKey
+    data_key: PRNGKey
+    inner: InnerState
+    controls: dict[str, Float[Array, " L"]]
+    initial_learning_rate: Float[Array, ""]
+    weight_decay: Float[Array, ""]
+    previous_action: Int[Array, " L"]
+    metrics: Metrics
+    statistics: LayerStatistics
+    step_count: Int[Array, ""]
+
+
+@chex.dataclass(frozen=True)
+class RunRecord:
+    """One supervised run under some controller, step by step (T steps of tau updates each)."""
+
+    learning_rates: Float[Array, "T L"]
+    actions: Int[Array, "T L"]
+    train_loss: Float[Array, " T"]
+    train_accuracy: Float[Array, " T"]
+    validation_loss: Float[Array, " T"]
+    validation_accuracy: Float[Array, " T"]
+    test_accuracy: Float[Array, " T"]
+
+
