@@ -1,0 +1,27 @@
+"""Settings that hold for every test. They must be made before JAX is first used."""
+
+import os
+from pathlib import Path
+
+import hypothesis
+import jax
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# Code that shards replicas over devices is tested wherever there is one processor or more.
+jax.config.update("jax_num_cpu_devices", 2)
+
+# As in the Makefile, so that pytest alone is as quick as `make test`.
+if jax.config.jax_compilation_cache_dir is None:
+    jax.config.update("jax_compilation_cache_dir", str(ROOT / ".cache" / "jax"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+# Figures are drawn into files.
+os.environ.setdefault("MPLBACKEND", "agg")
+
+# The same examples on every run, and no deadline: a first call compiles.
+hypothesis.settings.register_profile(
+    "ganno", deadline=None, derandomize=True, max_examples=50, database=None
+)
+hypothesis.settings.load_profile("ganno")
