@@ -26,6 +26,10 @@ NetworkState: TypeAlias = dict[str, dict[str, Array]]
 """What a network keeps but does not learn, such as batch norm's running statistics. Often empty."""
 
 
+Controls: TypeAlias = dict[str, Float[Array, " L"]]
+"""Each hyperparameter's value for each layer, by the control's name."""
+
+
 @dataclasses.dataclass(frozen=True)
 class LayerSpec:
     """A parameterised layer, which is what one agent controls."""
@@ -142,9 +146,9 @@ class Observation(NamedTuple):
         step_count: environment steps since the reset, the same for each agent.
     """
 
-    agents_view: Float[Array, "L F"]
-    action_mask: Bool[Array, "L A"]
-    step_count: Int[Array, " L"]
+    agents_view: Float[Array, "agents F"]
+    action_mask: Bool[Array, "agents A"]
+    step_count: Int[Array, " agents"]
 
 
 @chex.dataclass(frozen=True)
@@ -156,7 +160,7 @@ class State:
         data_key: chooses the order of the training examples, epoch by epoch.
         inner: the network in training.
         controls: each hyperparameter's current value for each layer, by the control's name.
-        initial_learning_rate, weight_decay: this episode's initial conditions.
+        initial_controls: each hyperparameter's value at the reset: the initial conditions.
         previous_action: each agent's last action, 0 (the no-op) at first.
         metrics, statistics: what the last step measured.
         step_count: environment steps since the reset.
@@ -165,10 +169,9 @@ class State:
     key: PRNGKey
     data_key: PRNGKey
     inner: InnerState
-    controls: dict[str, Float[Array, " L"]]
-    initial_learning_rate: Float[Array, ""]
-    weight_decay: Float[Array, ""]
-    previous_action: Int[Array, " L"]
+    controls: Controls
+    initial_controls: dict[str, Float[Array, ""]]
+    previous_action: Int[Array, " agents"]
     metrics: Metrics
     statistics: LayerStatistics
     step_count: Int[Array, ""]

@@ -1,0 +1,14 @@
+"""Hyperparameters that agents may set, layer by layer: one file and one registry line each."""
+
+from __future__ import annotations
+
+from ganno_env.controls.base import Control, sample_initial
+from ganno_env.controls.learning_rate import LEARNING_RATE
+from ganno_env.controls.weight_decay import WEIGHT_DECAY
+from ganno_env.registry import Registry
+
+CONTROLS: Registry[Control] = Registry("control")
+for _control in (WEIGHT_DECAY, LEARNING_RATE):
+    CONTROLS.add(_control.name, _control)
+
+__all__ = ["CONTROLS", "LEARNING_RATE", "WEIGHT_DECAY", "Control", "sample_initial"]

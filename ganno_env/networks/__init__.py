@@ -1,0 +1,44 @@
+"""Networks to train: one file a family, one registry line a network."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ganno_env.networks.cnn import cnn
+from ganno_env.networks.mlp import mlp
+from ganno_env.registry import Registry
+from ganno_env.types import Network
+
+NETWORKS: Registry[Callable[..., Network]] = Registry("network")
+NETWORKS.add("mlp", mlp)
+NETWORKS.add("cnn2", functools.partial(cnn, channels=(32,)))
+NETWORKS.add("cnn3", functools.partial(cnn, channels=(32, 64)))
+NETWORKS.add("cnn5", functools.partial(cnn, channels=(32, 32, 64, 64)))
+
+
+def build(
+    name: str,
+    image_shape: tuple[int, int, int],
+    num_classes: int,
+    options: Mapping[str, Any] | None = None,
+) -> Network:
+    """The network called `name`, for images [H, W, C] of `image_shape` and `num_classes` logits.
+
+    Args:
+        name: a name in `NETWORKS`.
+        image_shape: height, width and channels of an image.
+        num_classes: the number of logits.
+        options: the builder's further arguments, such as `width`, which multiplies every layer's.
+
+    Raises:
+        ValueError: for an unknown name or option, or a width that is not a positive integer.
+    """
+    builder = NETWORKS[name]
+    options = dict(options or {})
+    known = set(inspect.signature(builder).parameters) - {"image_shape", "num_classes"}
+    if unknown := sorted(set(options) - known):
+        raise ValueError(f"unknown options {unknown} of network {name!r}; known: {sorted(known)}")
+    return builder(image_shape, num_classes, **options)

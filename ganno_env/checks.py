@@ -1,0 +1,83 @@
+"""What is refused when an environment is put together, before anything is compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import jax
+
+from ganno_env.inner.order import MAX_EXAMPLES
+from ganno_env.observations import FEATURES
+from ganno_env.types import Dataset, Network
+
+
+def check_sizes(dataset: Dataset, batch_size: int, updates_per_step: int) -> None:
+    """Refuses counts that are not positive integers, and batches larger than the split."""
+    for name, value in (("batch_size", batch_size), ("updates_per_step", updates_per_step)):
+        if not isinstance(value, int) or value < 1:
+            raise ValueError(f"{name} must be a positive integer, not {value!r}")
+    num_examples = dataset.train.size
+    if batch_size > num_examples:
+        raise ValueError(
+            f"batch_size {batch_size} is larger than the training split of {dataset.name} "
+            f"({num_examples} examples); choose at most that"
+        )
+    if num_examples > MAX_EXAMPLES:
+        raise ValueError(f"{num_examples} training examples are more than {MAX_EXAMPLES}")
+
+
+def check_layers(network: Network) -> None:
+    """Refuses a network without layers, a layer without parameters, and parameters of no layer."""
+    if not network.layers:
+        raise ValueError(f"network {network.name!r} has no layers, so no agents")
+    names = [layer.name for layer in network.layers]
+    shapes, _ = jax.eval_shape(network.init, jax.random.key(0))
+    for name in names:
+        if not jax.tree.leaves(shapes.get(name, {})):
+            raise ValueError(
+                f"layer {name!r} of network {network.name!r} has no parameters, so its agent would "
+                "have nothing to control; list only layers that learn"
+            )
+    if unknown := sorted(set(shapes) - set(names)):
+        raise ValueError(
+            f"network {network.name!r} has parameters {unknown} that belong to none of its layers, "
+            "so no agent would control them"
+        )
+
+
+def check_features(features: Sequence[str], single_agent: bool) -> None:
+    """Refuses layerwise features for an agent that has no layer of its own."""
+    layerwise = [name for name in features if FEATURES[name].layerwise]
+    if single_agent and layerwise:
+        raise ValueError(
+            f"a single agent sees global features alone, not {layerwise}; "
+            "use features=global, or features that are not layerwise"
+        )
+
+
+def steps_within_horizon(
+    num_examples: int,
+    batch_size: int,
+    epochs: float,
+    updates_per_step: int,
+    num_steps: int | None,
+) -> int:
+    """The number of environment steps in an episode: `num_steps`, or all that its epochs hold."""
+    if not epochs > 0:
+        raise ValueError(f"epochs must be positive, not {epochs!r}")
+    updates = int(epochs * num_examples) // batch_size
+    longest = updates // updates_per_step
+    if longest < 1:
+        raise ValueError(
+            f"one step of {updates_per_step} updates is beyond the horizon: {epochs} epochs of "
+            f"{num_examples} examples in batches of {batch_size} are {updates} updates; choose "
+            "fewer updates_per_step, smaller batches or more epochs"
+        )
+    if num_steps is None:
+        return longest
+    if not isinstance(num_steps, int) or not 1 <= num_steps <= longest:
+        raise ValueError(
+            f"num_steps must be an integer from 1 to {longest}, not {num_steps!r}: the horizon is "
+            f"{updates} updates, {updates_per_step} a step; for more, raise epochs"
+        )
+    return num_steps

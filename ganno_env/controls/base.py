@@ -1,0 +1,70 @@
+"""What a control is, and where its initial value comes from."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float
+
+from ganno_env.types import Params, PRNGKey
+
+LayerValues = dict[str, Float[Array, ""]]
+"""A control's value for each layer, by the layer's name."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Control:
+    """A hyperparameter with a value for each layer.
+
+    Attributes:
+        name: its key in `State.controls`.
+        bounds: every value is clipped to these.
+        initial_range: the usual bounds of the log-uniform initial value.
+        stage: from the layers' values, the optax stage that applies them.
+    """
+
+    name: str
+    bounds: tuple[float, float]
+    initial_range: tuple[float, float]
+    stage: Callable[[LayerValues], optax.GradientTransformation]
+
+    def check_initial(self, initial: float | Sequence[float]) -> tuple[float, float]:
+        """The range [low, high] that `initial`, a value or a range, stands for.
+
+        Raises:
+            ValueError: for a value beyond the bounds, or a range that is not increasing or not
+                positive (its logarithm is uniform).
+        """
+        low, high = self.bounds
+        values = [initial, initial] if isinstance(initial, (int, float)) else list(initial)
+        if len(values) != 2 or not all(isinstance(v, (int, float)) for v in values):
+            raise ValueError(f"initial {self.name} must be a number or [low, high], not {initial}")
+        if not all(low <= v <= high for v in values):
+            raise ValueError(f"initial {self.name} {initial} is beyond its bounds [{low}, {high}]")
+        if values[0] != values[1] and not 0 < values[0] < values[1]:
+            raise ValueError(
+                f"a log-uniform {self.name} needs 0 < low < high, not {initial}; "
+                "for a fixed value give one number"
+            )
+        return float(values[0]), float(values[1])
+
+
+def sample_initial(key: PRNGKey, bounds: tuple[float, float]) -> Float[Array, ""]:
+    """A log-uniform value in `bounds` (paper, appendix D), or the value itself if they are equal."""
+    low, high = bounds
+    if low == high:
+        return jnp.float32(low)
+    logs = jnp.log(jnp.array(bounds, jnp.float32))
+    return jnp.exp(jax.random.uniform(key, (), jnp.float32, logs[0], logs[1]))
+
+
+def scale_layers(tree: Params, values: LayerValues) -> Params:
+    """Multiplies all that each layer holds by that layer's value."""
+    return {
+        name: jax.tree.map(lambda leaf, value=values[name]: leaf * value, layer)
+        for name, layer in tree.items()
+    }

@@ -1,0 +1,308 @@
+"""Training a neural network as a game: the environment."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import chex
+import jax
+import jax.numpy as jnp
+import jumanji
+from jaxtyping import Array, Float, Int
+from jumanji import specs
+from jumanji.types import StepType, TimeStep
+
+from ganno_env import checks
+from ganno_env.actions import PAPER_ACTIONS, ActionSet
+from ganno_env.controls import CONTROLS, LEARNING_RATE, WEIGHT_DECAY, sample_initial
+from ganno_env.inner import OPTIMISERS, InnerLoop, Optimiser, example_indices
+from ganno_env.observations import FEATURES, LARGEST_VALUE, View, observe, resolve_features
+from ganno_env.rewards import REWARDS, Reward
+from ganno_env.types import Controls, Dataset, Metrics, Network, Observation, PRNGKey, State
+
+Initial = float | Sequence[float]
+
+
+class NetworkTraining(jumanji.Environment[State, specs.MultiDiscreteArray, Observation]):
+    """A network in training, with one agent for each of its layers.
+
+    Every `updates_per_step` (tau) gradient updates, each agent picks a change to its own layer's
+    learning rate. They share the reward: by default, how much higher validation accuracy is than
+    had nobody acted, from the same state and on the same batches. An episode is a fixed number of
+    epochs, and its end is a termination: the horizon is part of the problem, and is observed.
+
+    - observation: `Observation`, with `agents_view` float32 [agents, F] (`feature_names` says what
+      each column is), `action_mask` bool [agents, A] and `step_count` int32 [agents].
+    - action: int32 [agents], each an index into `actions.names`; 0 is the no-op.
+    - reward, discount: float32 [agents], the same for each agent.
+    - extras: float32 scalars for logs: losses, accuracies, whether the network has diverged, and
+      the layers' mean learning rate.
+
+    Example:
+        >>> import jax, jumanji, ganno_env
+        >>> env = jumanji.make("Ganno-Digits-Cnn2-v0")
+        >>> state, timestep = jax.jit(env.reset)(jax.random.key(0))
+        >>> state, timestep = jax.jit(env.step)(state, env.action_spec.generate_value())
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        network: Network,
+        *,
+        optimiser: str | Optimiser = "adam",
+        actions: Sequence[str] = PAPER_ACTIONS,
+        features: str | Sequence[str] = "paper",
+        reward: str | Reward = "accuracy_difference",
+        learning_rate: Initial = LEARNING_RATE.initial_range,
+        weight_decay: Initial = WEIGHT_DECAY.initial_range,
+        batch_size: int = 64,
+        epochs: float = 10,
+        updates_per_step: int = 100,
+        num_steps: int | None = None,
+        single_agent: bool = False,
+    ) -> None:
+        """Puts the parts together; `ganno_env.make_env` builds them from their names.
+
+        Args:
+            dataset: what to learn.
+            network: what learns it.
+            optimiser: a name in `OPTIMISERS`, or an optimiser.
+            actions: see `ActionSet`; the first is the no-op.
+            features: a name in `FEATURE_SETS`, or names in `FEATURES`.
+            reward: a name in `REWARDS`, or a reward.
+            learning_rate: the initial value, or the bounds of a log-uniform one.
+            weight_decay: the same for weight decay, which agents don't change.
+            batch_size: examples a gradient update.
+            epochs: passes over the training split an episode.
+            updates_per_step: gradient updates an environment step, the paper's tau.
+            num_steps: end the episode after so many steps, sooner than its epochs do.
+            single_agent: one agent for all layers, which sees global features alone.
+
+        Raises:
+            ValueError: for an argument out of range or an unknown name, before any compilation.
+        """
+        self._arguments = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
+        self.dataset = dataset
+        self.network = network
+        self.optimiser = OPTIMISERS[optimiser] if isinstance(optimiser, str) else optimiser
+        self.actions = ActionSet.parse(actions)
+        self.features = resolve_features(features)
+        self.reward = REWARDS[reward] if isinstance(reward, str) else reward
+        self.initial_ranges = {
+            LEARNING_RATE.name: LEARNING_RATE.check_initial(learning_rate),
+            WEIGHT_DECAY.name: WEIGHT_DECAY.check_initial(weight_decay),
+        }
+        self.batch_size = batch_size
+        self.epochs = epochs
+        self.updates_per_step = updates_per_step
+        self.single_agent = single_agent
+        checks.check_sizes(dataset, batch_size, updates_per_step)
+        checks.check_layers(network)
+        checks.check_features(self.features, single_agent)
+        self.time_limit = checks.steps_within_horizon(
+            dataset.train.size, batch_size, epochs, updates_per_step, num_steps
+        )
+        self.inner = InnerLoop(network, dataset, self.optimiser)
+        super().__init__()
+
+    def __repr__(self) -> str:
+        """What is trained on what, and by how many agents."""
+        return (
+            f"NetworkTraining({self.network.name} on {self.dataset.name}, "
+            f"num_agents={self.num_agents}, time_limit={self.time_limit})"
+        )
+
+    @property
+    def num_layers(self) -> int:
+        """The number of layers, L."""
+        return len(self.network.layers)
+
+    @property
+    def num_agents(self) -> int:
+        """One for each layer, or one in all."""
+        return 1 if self.single_agent else self.num_layers
+
+    @property
+    def action_dim(self) -> int:
+        """The number of actions of each agent, A."""
+        return len(self.actions)
+
+    @cached_property
+    def feature_names(self) -> tuple[str, ...]:
+        """What each column of `agents_view` is."""
+        return tuple(
+            column
+            for name in self.features
+            for column in FEATURES[name].column_names(name, self.actions)
+        )
+
+    @cached_property
+    def observation_spec(self) -> specs.Spec[Observation]:
+        """Features, action mask and step count of each agent."""
+        agents = self.num_agents
+        return specs.Spec(
+            Observation,
+            "ObservationSpec",
+            agents_view=specs.Array((agents, len(self.feature_names)), jnp.float32, "agents_view"),
+            action_mask=specs.BoundedArray(
+                (agents, self.action_dim), bool, False, True, "action_mask"
+            ),
+            step_count=specs.BoundedArray((agents,), jnp.int32, 0, self.time_limit, "step_count"),
+        )
+
+    @cached_property
+    def action_spec(self) -> specs.MultiDiscreteArray:
+        """One action for each agent."""
+        return specs.MultiDiscreteArray(
+            jnp.full((self.num_agents,), self.action_dim, jnp.int32), jnp.int32, "action"
+        )
+
+    @cached_property
+    def reward_spec(self) -> specs.Array:
+        """The shared reward, once for each agent."""
+        return specs.Array((self.num_agents,), jnp.float32, "reward")
+
+    @cached_property
+    def discount_spec(self) -> specs.BoundedArray:
+        """1, and 0 at the end of an episode, once for each agent."""
+        return specs.BoundedArray((self.num_agents,), jnp.float32, 0.0, 1.0, "discount")
+
+    def reset(self, key: PRNGKey) -> tuple[State, TimeStep[Observation]]:
+        """Starts an episode: a fresh network, initial conditions and order of the data.
+
+        The first observation shows what a first batch would have, with no update made.
+        """
+        state_key, data_key, network_key, *control_keys = jax.random.split(key, 3 + len(CONTROLS))
+        initial = {
+            name: sample_initial(control_key, self.initial_ranges[name])
+            for name, control_key in zip(CONTROLS, control_keys, strict=True)
+        }
+        controls = {name: jnp.full((self.num_layers,), x) for name, x in initial.items()}
+        inner = self.inner.init(network_key)
+        indices = example_indices(
+            data_key, jnp.uint32(0), self.batch_size, self.dataset.train.size
+        )
+        metrics, statistics = self.inner.first_look(inner, controls, indices)
+        state = State(
+            key=state_key,
+            data_key=data_key,
+            inner=inner,
+            controls=controls,
+            initial_controls=initial,
+            previous_action=jnp.zeros((self.num_agents,), jnp.int32),
+            metrics=metrics,
+            statistics=statistics,
+            step_count=jnp.int32(0),
+        )
+        return state, self._timestep(state, jnp.float32(0))
+
+    def step(
+        self, state: State, action: Int[Array, " agents"]
+    ) -> tuple[State, TimeStep[Observation]]:
+        """Changes the layers' rates, makes tau gradient updates, and pays the agents.
+
+        Where the reward is a difference, the same updates are made from the same state on the
+        same batches once more, with no action taken.
+
+        Args:
+            state: the state before.
+            action: each agent's, an index into `actions.names`.
+
+        Returns:
+            The state after, and what the agents get to know of it.
+        """
+        chex.assert_shape(action, (self.num_agents,))
+        rates = state.controls[LEARNING_RATE.name]
+        acted = self.actions.apply(
+            rates, jnp.broadcast_to(action, rates.shape), LEARNING_RATE.bounds
+        )
+        branches = [acted, rates] if self.reward.needs_no_op else [acted]
+        tau = self.updates_per_step
+        held = jnp.stack([jnp.broadcast_to(branch, (tau, *branch.shape)) for branch in branches])
+        after, metrics = self._advance(state, held)
+        after_no_op = jax.tree.map(lambda x: x[-1], metrics)
+        reward = self.reward.function(state.metrics, after.metrics, after_no_op)
+        after = dataclasses.replace(after, previous_action=action.astype(jnp.int32))
+        return after, self._timestep(after, reward)
+
+    def follow(
+        self, state: State, learning_rates: Float[Array, "tau L"]
+    ) -> tuple[State, TimeStep[Observation]]:
+        """`step` for what is no agent: the layers' learning rate at each of the tau updates.
+
+        This is how hand-made schedules run, under the same rules and on the same batches. There is
+        no second branch and no reward; the learning rate observed afterwards is the last one.
+        """
+        chex.assert_shape(learning_rates, (self.updates_per_step, self.num_layers))
+        after, _ = self._advance(state, learning_rates[None])
+        return after, self._timestep(after, jnp.float32(0))
+
+    def replace(self, **changes: Any) -> NetworkTraining:
+        """The same environment, built anew with some of its constructor's arguments changed."""
+        return type(self)(**(self._arguments | changes))
+
+    def _advance(
+        self, state: State, learning_rates: Float[Array, "branches tau L"]
+    ) -> tuple[State, Metrics]:
+        """Makes tau updates in each branch; the state of the first, and the metrics of each."""
+        count = self.updates_per_step * self.batch_size
+        start = state.inner.num_updates.astype(jnp.uint32) * jnp.uint32(self.batch_size)
+        indices = example_indices(state.data_key, start, count, self.dataset.train.size)
+        held: Controls = jax.tree.map(
+            lambda x: jnp.broadcast_to(x, learning_rates.shape), state.controls
+        )
+        inner, metrics, statistics = jax.vmap(self.inner.step, in_axes=(None, 0, None))(
+            state.inner,
+            held | {LEARNING_RATE.name: learning_rates},
+            indices.reshape(self.updates_per_step, self.batch_size),
+        )
+        first = jax.tree.map(lambda x: x[0], (inner, metrics, statistics))
+        after = dataclasses.replace(
+            state,
+            inner=first[0],
+            metrics=first[1],
+            statistics=first[2],
+            controls=state.controls | {LEARNING_RATE.name: learning_rates[0, -1]},
+            previous_action=jnp.zeros_like(state.previous_action),
+            step_count=state.step_count + 1,
+        )
+        return after, metrics
+
+    def _timestep(self, state: State, reward: Float[Array, ""]) -> TimeStep[Observation]:
+        agents = (self.num_agents,)
+        last = state.step_count >= self.time_limit
+        step_type = jnp.where(
+            state.step_count == 0, StepType.FIRST, jnp.where(last, StepType.LAST, StepType.MID)
+        )
+        view = View(state, self.network.layers, self.actions, self.time_limit)
+        observation = Observation(
+            agents_view=observe(self.features, view, self.single_agent),
+            action_mask=jnp.ones((*agents, self.action_dim), bool),
+            step_count=jnp.full(agents, state.step_count, jnp.int32),
+        )
+        return TimeStep(
+            step_type=step_type,
+            reward=jnp.full(agents, reward, jnp.float32),
+            discount=jnp.full(agents, 1.0 - last, jnp.float32),
+            observation=observation,
+            extras=self._extras(state),
+        )
+
+    def _extras(self, state: State) -> dict[str, Float[Array, ""]]:
+        metrics = state.metrics
+        losses = (metrics.train_loss, metrics.validation_loss)
+        train_loss, validation_loss = (
+            jnp.nan_to_num(jnp.minimum(x, LARGEST_VALUE), nan=LARGEST_VALUE) for x in losses
+        )
+        return {
+            "train_loss": train_loss,
+            "train_accuracy": metrics.train_accuracy,
+            "validation_loss": validation_loss,
+            "validation_accuracy": metrics.validation_accuracy,
+            "learning_rate": jnp.mean(state.controls[LEARNING_RATE.name]),
+            "diverged": 1.0 - jnp.isfinite(sum(losses)).astype(jnp.float32),
+        }

@@ -1,0 +1,170 @@
+"""The supervised loop: one gradient update, and a step of tau of them."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int
+
+from ganno_env.controls import LEARNING_RATE, WEIGHT_DECAY
+from ganno_env.controls.base import LayerValues
+from ganno_env.inner.loss import batch_loss, evaluate
+from ganno_env.inner.optimisers import Optimiser
+from ganno_env.inner.replicas import replicated
+from ganno_env.inner.statistics import layer_statistics
+from ganno_env.types import (
+    Batch,
+    Controls,
+    Dataset,
+    InnerState,
+    LayerStatistics,
+    Metrics,
+    Network,
+    NetworkState,
+    Params,
+    PRNGKey,
+)
+
+
+class Gradient(NamedTuple):
+    """What one minibatch says: its loss and accuracy, the gradient, and the direction taken."""
+
+    loss: Float[Array, ""]
+    accuracy: Float[Array, ""]
+    gradient: Params
+    direction: Params
+
+
+@dataclasses.dataclass(frozen=True)
+class InnerLoop:
+    """Trains `network` on `dataset.train` with `optimiser` and layerwise controls.
+
+    Everything here is a pure function of its arguments. `controls` hold each hyperparameter's
+    value for each layer, [L], or [tau, L] where every update has its own.
+    """
+
+    network: Network
+    dataset: Dataset
+    optimiser: Optimiser
+
+    @property
+    def layer_names(self) -> tuple[str, ...]:
+        """The layers' names, in order of depth."""
+        return tuple(layer.name for layer in self.network.layers)
+
+    def init(self, key: PRNGKey) -> InnerState:
+        """A freshly initialised network with no update made."""
+        params, network_state = self.network.init(key)
+        zeros = dict.fromkeys(self.layer_names, jnp.float32(0))
+        return InnerState(
+            params=params,
+            network_state=network_state,
+            optimiser_state=self._direction(zeros).init(params),
+            num_updates=jnp.int32(0),
+        )
+
+    def first_look(
+        self, state: InnerState, controls: Controls, indices: Int[Array, " B"]
+    ) -> tuple[Metrics, LayerStatistics]:
+        """What `step` would measure, had it seen the batch at `indices` and made no update."""
+        gradient, _, _ = self._gradient(state, controls, indices)
+        return self._measure(state, gradient)
+
+    def step(
+        self, state: InnerState, controls: Controls, indices: Int[Array, "tau B"]
+    ) -> tuple[InnerState, Metrics, LayerStatistics]:
+        """Makes tau updates, on the batches at `indices`, and measures what came of them.
+
+        Args:
+            state: where to start.
+            controls: each layer's value at each update, [tau, L].
+            indices: which training examples each batch is made of.
+
+        Returns:
+            The network after the updates, its metrics and its layers' statistics.
+        """
+        return replicated(self._step)(state, controls, indices)
+
+    def evaluate(self, state: InnerState, split: Batch) -> tuple[Array, Array]:
+        """Mean loss and accuracy on `split`, such as the test split."""
+        measure = replicated(
+            lambda params, network_state: evaluate(
+                params, self.network, network_state, self.dataset, split
+            )
+        )
+        return measure(state.params, state.network_state)
+
+    def _step(
+        self, state: InnerState, controls: Controls, indices: Int[Array, "tau B"]
+    ) -> tuple[InnerState, Metrics, LayerStatistics]:
+        def update(carry, inputs):
+            state, _ = carry
+            now, batch_indices = inputs
+            state, gradient = self._update(state, now, batch_indices)
+            # The last gradient rides along, so that statistics are taken once a step.
+            return (state, gradient), (gradient.loss, gradient.accuracy)
+
+        zeros = jax.tree.map(jnp.zeros_like, state.params)
+        nothing = Gradient(jnp.float32(0), jnp.float32(0), zeros, zeros)
+        (state, last), (losses, accuracies) = jax.lax.scan(
+            update, (state, nothing), (controls, indices)
+        )
+        means = last._replace(loss=losses.mean(), accuracy=accuracies.mean())
+        return state, *self._measure(state, means)
+
+    def _update(
+        self, state: InnerState, controls: Controls, indices: Int[Array, " B"]
+    ) -> tuple[InnerState, Gradient]:
+        gradient, network_state, optimiser_state = self._gradient(state, controls, indices)
+        step, _ = LEARNING_RATE.stage(self._by_layer(controls, LEARNING_RATE.name)).update(
+            gradient.direction, optax.EmptyState()
+        )
+        state = InnerState(
+            params=optax.apply_updates(state.params, step),
+            network_state=network_state,
+            optimiser_state=optimiser_state,
+            num_updates=state.num_updates + 1,
+        )
+        return state, gradient
+
+    def _gradient(
+        self, state: InnerState, controls: Controls, indices: Int[Array, " B"]
+    ) -> tuple[Gradient, NetworkState, optax.OptState]:
+        batch = jax.tree.map(lambda x: x[indices], self.dataset.train)
+        (loss, (accuracy, network_state)), gradient = jax.value_and_grad(batch_loss, has_aux=True)(
+            state.params, self.network, state.network_state, self.dataset, batch
+        )
+        transformation = self._direction(self._by_layer(controls, WEIGHT_DECAY.name))
+        direction, optimiser_state = transformation.update(
+            gradient, state.optimiser_state, state.params, value=loss
+        )
+        return Gradient(loss, accuracy, gradient, direction), network_state, optimiser_state
+
+    def _direction(self, decay: LayerValues) -> optax.GradientTransformationExtraArgs:
+        """Gradient to direction of descent: all but the learning rate and the sign."""
+        return optax.with_extra_args_support(
+            optax.chain(
+                self.optimiser.direction, WEIGHT_DECAY.stage(decay), self.optimiser.rescaling
+            )
+        )
+
+    def _measure(self, state: InnerState, last: Gradient) -> tuple[Metrics, LayerStatistics]:
+        validation_loss, validation_accuracy = evaluate(
+            state.params, self.network, state.network_state, self.dataset, self.dataset.validation
+        )
+        metrics = Metrics(
+            train_loss=last.loss,
+            train_accuracy=last.accuracy,
+            validation_loss=validation_loss,
+            validation_accuracy=validation_accuracy,
+        )
+        return metrics, layer_statistics(
+            self.layer_names, state.params, last.gradient, last.direction
+        )
+
+    def _by_layer(self, controls: Controls, name: str) -> LayerValues:
+        return {layer: controls[name][i] for i, layer in enumerate(self.layer_names)}

@@ -1,0 +1,39 @@
+"""What an agent can see of its own layer (paper, appendix D)."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ganno_env.types import LayerParams, LayerStatistics, Params
+
+
+def layer_statistics(
+    layer_names: tuple[str, ...], params: Params, gradient: Params, direction: Params
+) -> LayerStatistics:
+    """Norms and moments of each layer's weights, gradient and update direction.
+
+    All that a layer learns counts as its weights, biases and norms' scales included. The trust
+    ratio is LAMB's, with its convention of 1 where either norm is 0 (You et al., 2020).
+    """
+    weights = [_flat(params[name]) for name in layer_names]
+    weight_norm = _norms(weights)
+    update_norm = _norms([_flat(direction[name]) for name in layer_names])
+    defined = (weight_norm > 0) & (update_norm > 0)
+    return LayerStatistics(
+        gradient_norm=_norms([_flat(gradient[name]) for name in layer_names]),
+        update_norm=update_norm,
+        weight_norm=weight_norm,
+        weight_mean=jnp.stack([jnp.mean(w) for w in weights]),
+        weight_variance=jnp.stack([jnp.var(w) for w in weights]),
+        trust_ratio=jnp.where(defined, weight_norm / jnp.where(defined, update_norm, 1.0), 1.0),
+    )
+
+
+def _flat(layer: LayerParams) -> Float[Array, " P"]:
+    return jnp.concatenate([leaf.reshape(-1) for leaf in jax.tree.leaves(layer)])
+
+
+def _norms(vectors: list[Float[Array, " P"]]) -> Float[Array, " L"]:
+    return jnp.stack([jnp.linalg.norm(v) for v in vectors])

@@ -1,0 +1,151 @@
+"""Layers as pure functions, and how they are lowered.
+
+Inside a network, feature maps are channel-major with the batch last, [C, H, W, N]: the batch is
+the contiguous axis, so that a shifted slice, a pooling window and an activation are all plain
+vector loads. Kernels keep Flax's shapes ([k, k, C, O] and [D, O]).
+
+On CPU, XLA's convolutions inside loops are an order of magnitude slower than matrix products, so
+a convolution becomes k*k shifted slices and one product (`docs/performance.md` has the figures);
+on accelerators it stays a convolution, which their libraries do best.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal, TypeAlias
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float
+
+from ganno_env.types import LayerParams, PRNGKey
+
+Lowering: TypeAlias = Literal["matmul", "convolution"]
+LOWERINGS: tuple[Lowering, ...] = ("matmul", "convolution")
+
+_kernel_init = jax.nn.initializers.lecun_normal()
+
+
+def resolve_lowering(lowering: str = "auto") -> Lowering:
+    """The lowering of convolutions to use: for "auto", the faster one of the default backend."""
+    if lowering == "auto":
+        return "matmul" if jax.default_backend() == "cpu" else "convolution"
+    for known in LOWERINGS:
+        if lowering == known:
+            return known
+    raise ValueError(f"unknown lowering {lowering!r}; known: auto, {', '.join(LOWERINGS)}")
+
+
+def scale_widths(widths: Sequence[int], width: float) -> tuple[int, ...]:
+    """Each layer's number of channels or units, times `width`; at least 1.
+
+    Raises:
+        ValueError: for widths that are not positive integers, or a multiplier that is not positive.
+    """
+    if not widths or not all(isinstance(w, int) and w > 0 for w in widths):
+        raise ValueError(f"a network's widths must be positive integers, not {list(widths)}")
+    if not width > 0:
+        raise ValueError(f"width, which multiplies every layer's, must be positive, not {width!r}")
+    return tuple(max(1, round(w * width)) for w in widths)
+
+
+def to_feature_maps(images: Float[Array, "N H W C"]) -> Float[Array, "C H W N"]:
+    """From the layout of datasets to that of networks."""
+    return images.transpose(3, 1, 2, 0)
+
+
+def flatten(x: Float[Array, "C H W N"]) -> Float[Array, "D N"]:
+    """Feature maps to feature vectors."""
+    return x.reshape(-1, x.shape[-1])
+
+
+def init_linear(key: PRNGKey, num_inputs: int, num_outputs: int) -> LayerParams:
+    """Flax's initial values: LeCun-normal kernel [D, O], zero bias [O]."""
+    return {
+        "kernel": _kernel_init(key, (num_inputs, num_outputs), jnp.float32),
+        "bias": jnp.zeros((num_outputs,), jnp.float32),
+    }
+
+
+def linear(params: LayerParams, x: Float[Array, "D N"]) -> Float[Array, "O N"]:
+    """An affine map of each example's features."""
+    return params["kernel"].T @ x + params["bias"][:, None]
+
+
+def init_convolution(
+    key: PRNGKey, num_inputs: int, num_outputs: int, kernel_size: int = 3
+) -> LayerParams:
+    """Flax's initial values: LeCun-normal kernel [k, k, C, O], zero bias [O]."""
+    shape = (kernel_size, kernel_size, num_inputs, num_outputs)
+    return {
+        "kernel": _kernel_init(key, shape, jnp.float32),
+        "bias": jnp.zeros((num_outputs,), jnp.float32),
+    }
+
+
+def convolution(
+    kernel: Float[Array, "k k C O"],
+    x: Float[Array, "C H W N"],
+    stride: int = 1,
+    lowering: Lowering = "matmul",
+) -> Float[Array, "O H2 W2 N"]:
+    """A convolution with zero padding of (k - 1) / 2 on each side, for odd k."""
+    return _CONVOLUTIONS[lowering](kernel, x, stride)
+
+
+def _convolution_as_matmul(kernel: Array, x: Array, stride: int) -> Array:
+    size, _, num_inputs, num_outputs = kernel.shape
+    channels, height, width, batch = x.shape
+    pad = (size - 1) // 2
+    height, width = -(-height // stride), -(-width // stride)
+    padded = jnp.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0))) if pad else x
+    ends = (stride * (height - 1) + 1, stride * (width - 1) + 1)
+    patches = jnp.stack(
+        [
+            padded[:, i : i + ends[0] : stride, j : j + ends[1] : stride]
+            for i in range(size)
+            for j in range(size)
+        ]
+    )
+    patches = patches.reshape(size * size * channels, height * width * batch)
+    products = kernel.reshape(size * size * num_inputs, num_outputs).T @ patches
+    return products.reshape(num_outputs, height, width, batch)
+
+
+def _convolution_as_convolution(kernel: Array, x: Array, stride: int) -> Array:
+    pad = (kernel.shape[0] - 1) // 2
+    return lax.conv_general_dilated(
+        x,
+        kernel,
+        window_strides=(stride, stride),
+        padding=((pad, pad), (pad, pad)),
+        dimension_numbers=("CHWN", "HWIO", "CHWN"),
+    )
+
+
+_CONVOLUTIONS: dict[Lowering, Callable[[Array, Array, int], Array]] = {
+    "matmul": _convolution_as_matmul,
+    "convolution": _convolution_as_convolution,
+}
+
+
+def add_bias(params: LayerParams, x: Float[Array, "C H W N"]) -> Float[Array, "C H W N"]:
+    """Adds each channel's bias."""
+    return x + params["bias"][:, None, None, None]
+
+
+def max_pool(x: Float[Array, "C H W N"]) -> Float[Array, "C H2 W2 N"]:
+    """The maximum over 2x2 windows with stride 2; an odd last row or column is dropped.
+
+    Two maxima of strided slices: their gradients are selects and pads, where a `reduce_window`'s
+    is a slow `select_and_scatter`. Where values tie, the gradient is shared between them.
+    """
+    height, width = x.shape[1] // 2 * 2, x.shape[2] // 2 * 2
+    rows = jnp.maximum(x[:, 0:height:2], x[:, 1:height:2])
+    return jnp.maximum(rows[:, :, 0:width:2], rows[:, :, 1:width:2])
+
+
+def global_average_pool(x: Float[Array, "C H W N"]) -> Float[Array, "C N"]:
+    """The mean over space."""
+    return x.mean((1, 2))

@@ -1,0 +1,49 @@
+"""Multi-layer perceptrons."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import jax
+
+from ganno_env.networks import layers
+from ganno_env.types import LayerSpec, Network
+
+
+def mlp(
+    image_shape: tuple[int, int, int],
+    num_classes: int,
+    widths: Sequence[int] = (64, 64),
+    width: float = 1.0,
+    lowering: str = "auto",
+) -> Network:
+    """Linear layers with ReLU between them, on flattened images: len(widths) + 1 agents.
+
+    Args:
+        image_shape: height, width and channels of an image.
+        num_classes: the number of logits.
+        widths: the number of units of each hidden layer.
+        width: multiplies every one of `widths`.
+        lowering: accepted for uniformity; there is no convolution here.
+    """
+    layers.resolve_lowering(lowering)
+    sizes = (math.prod(image_shape), *layers.scale_widths(widths, width), num_classes)
+    names = tuple(f"linear_{i}" for i in range(len(sizes) - 1))
+
+    def init(key):
+        keys = jax.random.split(key, len(names))
+        params = {
+            name: layers.init_linear(k, sizes[i], sizes[i + 1])
+            for i, (name, k) in enumerate(zip(names, keys, strict=True))
+        }
+        return params, {}
+
+    def apply(params, network_state, images, train):
+        del train
+        x = layers.flatten(layers.to_feature_maps(images))
+        for name in names[:-1]:
+            x = jax.nn.relu(layers.linear(params[name], x))
+        return layers.linear(params[names[-1]], x).T, network_state
+
+    return Network("mlp", tuple(LayerSpec(name, "linear") for name in names), init, apply)

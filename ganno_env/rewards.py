@@ -1,0 +1,76 @@
+"""What agents are paid for, each a small pure function of what was measured."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ganno_env.registry import Registry
+from ganno_env.types import Metrics
+
+LARGEST_LOSS = 10.0
+"""Losses are clipped to this before they become a reward: a diverged network's has no number."""
+
+RewardFunction = Callable[[Metrics, Metrics, Metrics], Float[Array, ""]]
+"""`(before, after, after_no_op) -> reward`, each taken after the same batches."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Reward:
+    """A reward, and whether it needs the second branch, in which no agent acts.
+
+    Where it doesn't, `after_no_op` is `after`, and a step costs half as much.
+    """
+
+    function: RewardFunction
+    needs_no_op: bool
+
+
+REWARDS: Registry[Reward] = Registry("reward")
+
+
+def _register(name: str, needs_no_op: bool) -> Callable[[RewardFunction], RewardFunction]:
+    def add(function: RewardFunction) -> RewardFunction:
+        REWARDS.add(name, Reward(function, needs_no_op))
+        return function
+
+    return add
+
+
+@_register("accuracy_difference", needs_no_op=True)
+def accuracy_difference(before: Metrics, after: Metrics, after_no_op: Metrics) -> Array:
+    """The paper's: validation accuracy less what the no-op would have given (section 2)."""
+    return after.validation_accuracy - after_no_op.validation_accuracy
+
+
+@_register("loss_difference", needs_no_op=True)
+def loss_difference(before: Metrics, after: Metrics, after_no_op: Metrics) -> Array:
+    """The no-op's validation loss less the actions': finer than accuracy on a small split."""
+    return _loss(after_no_op) - _loss(after)
+
+
+@_register("accuracy", needs_no_op=False)
+def accuracy(before: Metrics, after: Metrics, after_no_op: Metrics) -> Array:
+    """Validation accuracy itself."""
+    return after.validation_accuracy
+
+
+@_register("accuracy_gain", needs_no_op=False)
+def accuracy_gain(before: Metrics, after: Metrics, after_no_op: Metrics) -> Array:
+    """The change of validation accuracy; over an episode, these add up to all that was gained."""
+    return after.validation_accuracy - before.validation_accuracy
+
+
+@_register("loss_gain", needs_no_op=False)
+def loss_gain(before: Metrics, after: Metrics, after_no_op: Metrics) -> Array:
+    """The fall of validation loss."""
+    return _loss(before) - _loss(after)
+
+
+def _loss(metrics: Metrics) -> Array:
+    return jnp.nan_to_num(
+        jnp.minimum(metrics.validation_loss, LARGEST_LOSS), nan=LARGEST_LOSS, posinf=LARGEST_LOSS
+    )
