@@ -1,0 +1,1 @@
+"""Multi-agent reinforcement learning systems, and the commands that train and evaluate them."""
