@@ -79,7 +79,8 @@ class Dataset:
     `train` is what networks learn from; `validation`, held out from the official training set, is
     what agents observe and are rewarded by; `test`, the official test set, is for the figures in
     tables alone. Images are normalised as `(images / 255 - mean) / std`, per channel, with the
-    statistics of `train`.
+    statistics of `train`. `source` says where the images are from and whether they are the official
+    ones, for a record of results to repeat.
     """
 
     name: str
@@ -89,6 +90,7 @@ class Dataset:
     num_classes: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    source: str = ""
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
