@@ -1,0 +1,135 @@
+"""From a name to three splits on the device."""
+
+from __future__ import annotations
+
+import functools
+import os
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import platformdirs
+
+from ganno_env.datasets.base import DatasetError, DatasetSpec, Found, HostArray, NotHere, RawSplits
+from ganno_env.datasets.catalogue import DATASETS
+from ganno_env.datasets.sources import SOURCES
+from ganno_env.datasets.splits import Sizes, resolve_sizes, split_indices
+from ganno_env.types import Batch, Dataset
+
+DATA_DIR_VARIABLE = "GANNO_DATA_DIR"
+
+
+def load(
+    name: str,
+    *,
+    data_dir: str | os.PathLike[str] | None = None,
+    train_size: int | None = None,
+    validation_size: int | None = None,
+    test_size: int | None = None,
+    seed: int = 0,
+) -> Dataset:
+    """The dataset called `name`, in three splits that never mix.
+
+    It is looked for in the data folder (`NAME.npz`, or the IDX files of Fashion-MNIST), in
+    TensorFlow Datasets, and in the packages that ship one. Loaded twice alike, it is the same
+    object, so that any number of environments share one copy.
+
+    Args:
+        name: a name in `DATASETS`.
+        data_dir: the data folder; without it $GANNO_DATA_DIR, else the user's cache folder.
+        train_size: takes a part of what validation leaves; without it, all of that.
+        validation_size: how many official training images to hold out.
+        test_size: takes a part of the official test set; without it, all.
+        seed: fixes which images are held out or taken.
+
+    Returns:
+        images uint8 [N, H, W, C] and labels int32 [N], for each split.
+
+    Raises:
+        ValueError: for an unknown name, or a size or seed that can't be.
+        DatasetError: if it can't be had, or its files are not what they should be.
+    """
+    spec = DATASETS[name]
+    sizes = resolve_sizes(spec, train_size, validation_size, test_size)
+    if seed < 0:
+        raise ValueError(f"seed={seed!r} of dataset {name!r} is negative; choose 0 or more")
+    return _load(name, data_folder(data_dir), sizes, seed)
+
+
+def data_folder(data_dir: str | os.PathLike[str] | None = None) -> Path:
+    """Where files of datasets are looked for: the argument, $GANNO_DATA_DIR, or the cache."""
+    chosen = data_dir or os.environ.get(DATA_DIR_VARIABLE) or platformdirs.user_cache_dir("ganno")
+    return Path(chosen).expanduser().absolute()
+
+
+@functools.lru_cache(maxsize=8)
+def _load(name: str, folder: Path, sizes: Sizes, seed: int) -> Dataset:
+    spec = DATASETS[name]
+    raw, source = find(spec, folder)
+    indices = split_indices(raw.y_train, raw.y_test, sizes, seed)
+    train_images = raw.x_train[indices.train]
+    mean, std = channel_statistics(train_images)
+    return Dataset(
+        name=name,
+        train=_to_device(train_images, raw.y_train[indices.train]),
+        validation=_to_device(raw.x_train[indices.validation], raw.y_train[indices.validation]),
+        test=_to_device(raw.x_test[indices.test], raw.y_test[indices.test]),
+        num_classes=spec.num_classes,
+        mean=mean,
+        std=std,
+        source=source,
+    )
+
+
+def find(spec: DatasetSpec, folder: Path) -> Found:
+    """Asks each source in turn; raises `DatasetError` with all their answers if none has it."""
+    answers = []
+    for source in SOURCES:
+        try:
+            return source(spec, folder)
+        except NotHere as answer:
+            answers.append(str(answer))
+        except DatasetError as error:
+            raise DatasetError(_message(spec, folder, "can't be used", [str(error)])) from error
+    raise DatasetError(_message(spec, folder, "can't be found", answers))
+
+
+def _message(spec: DatasetSpec, folder: Path, problem: str, details: list[str]) -> str:
+    keys = ", ".join(RawSplits._fields)
+    remedies = [
+        f"put {spec.name}.npz (keys {keys}) into {folder}",
+        f"name the folder that has it: export {DATA_DIR_VARIABLE}=FOLDER",
+    ]
+    if spec.tfds_name is not None:
+        prepare = f"tfds.data_source({spec.tfds_name!r})"
+        remedies.append(
+            f'where there is a network: python -c "import tensorflow_datasets as tfds; {prepare}"'
+        )
+    lines = [f"dataset {spec.name!r} {problem}"]
+    lines += [f"  {detail}" for detail in details]
+    lines += ["Any one of these helps:", *(f"  {remedy}" for remedy in remedies)]
+    return "\n".join(lines)
+
+
+def channel_statistics(images: HostArray) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Each channel's mean and standard deviation, of pixels as fractions of 255.
+
+    They are exact, being taken from counts of the 256 values, and need no copy of the images in
+    floating point. A channel that never varies has a deviation of 1, so that one can divide by it.
+    """
+    values = np.arange(256) / 255
+    means, deviations = [], []
+    for channel in range(images.shape[-1]):
+        counts = np.bincount(images[..., channel].ravel(), minlength=256)
+        mean = float(counts @ values / counts.sum())
+        deviation = float(np.sqrt(counts @ (values - mean) ** 2 / counts.sum()))
+        means.append(mean)
+        deviations.append(deviation if counts.max() < counts.sum() else 1.0)
+    return tuple(means), tuple(deviations)
+
+
+def _to_device(images: HostArray, labels: HostArray) -> Batch:
+    # An environment may be built inside a traced function; its data must not be traced.
+    with jax.ensure_compile_time_eval():
+        return Batch(images=jnp.asarray(images), labels=jnp.asarray(labels))

@@ -1,0 +1,97 @@
+"""TensorFlow Datasets, read without TensorFlow through its random-access data sources.
+
+Left to itself it tries for minutes to reach its servers on a machine without a network. So it is
+asked only if the dataset is on this machine already, or its servers answer.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import socket
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ganno_env.datasets.base import DatasetSpec, Found, HostArray, NotHere, RawSplits
+from ganno_env.datasets.checks import checked
+
+METADATA_HOST = "storage.googleapis.com"
+PROBE_SECONDS = 2.0
+PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
+
+
+def from_tfds(spec: DatasetSpec, folder: Path) -> Found:
+    """Reads the dataset from TensorFlow Datasets' own folder, downloading it at the first use.
+
+    Raises:
+        NotHere: if TensorFlow Datasets lacks it, is not installed, is offline, or fails.
+    """
+    del folder
+    if spec.tfds_name is None:
+        raise NotHere("TensorFlow Datasets: not among them")
+    if importlib.util.find_spec("tensorflow_datasets") is None:
+        raise NotHere("TensorFlow Datasets: not installed")
+    prepared = prepared_folder(spec.tfds_name)
+    hosts = [METADATA_HOST] + ([spec.download_host] if spec.download_host else [])
+    if prepared is None and (silent := unreachable(hosts)):
+        raise NotHere(f"TensorFlow Datasets: {' and '.join(silent)} can't be reached")
+    try:
+        splits, source = _read(spec.tfds_name, prepared)
+        return Found(checked(splits, spec), source)
+    # Its errors are of many kinds, and their first line is what a reader needs.
+    except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise NotHere(f"TensorFlow Datasets: {reason}") from error
+
+
+def prepared_folder(name: str) -> Path | None:
+    """Where the dataset lies prepared for random access, the latest version, if it does."""
+    home = Path(os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")).expanduser()
+    files = (home / name).glob("*/*.array_record-*")
+    return max((file.parent for file in files), default=None)
+
+
+def unreachable(hosts: Sequence[str], timeout: float = PROBE_SECONDS) -> list[str]:
+    """Those of the hosts that don't accept a connection in time; none, if there is a proxy."""
+    if any(os.environ.get(name) for name in PROXIES):
+        return []
+    answered: set[str] = set()
+
+    def knock(host: str) -> None:
+        try:
+            socket.create_connection((host, 443 if host == METADATA_HOST else 80), timeout).close()
+        except OSError:
+            return
+        answered.add(host)
+
+    # In threads, because looking up a name has no time limit of its own.
+    threads = [threading.Thread(target=knock, args=(host,), daemon=True) for host in hosts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout)
+    return [host for host in hosts if host not in answered]
+
+
+def _read(name: str, prepared: Path | None) -> Found:
+    import tensorflow_datasets as tfds
+
+    if prepared is None:
+        builder = tfds.builder(name, file_format="array_record")
+        builder.download_and_prepare()
+    else:
+        builder = tfds.builder_from_directory(prepared)
+    train, test = (_arrays(builder.as_data_source(split)) for split in ("train", "test"))
+    source = f"TensorFlow Datasets {builder.info.full_name}, which verifies its downloads"
+    return Found(RawSplits(*train, *test), source)
+
+
+def _arrays(examples: Any) -> tuple[HostArray, HostArray]:
+    """All images and labels of a data source."""
+    pairs = [(example["image"], example["label"]) for example in examples]
+    images, labels = zip(*pairs, strict=True)
+    return np.stack(images), np.asarray(labels)

@@ -1,0 +1,86 @@
+"""Which examples belong to which split, as indices into the official training and test sets."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ganno_env.datasets.base import DatasetSpec, HostArray
+
+
+class Sizes(NamedTuple):
+    """How many examples each split has."""
+
+    train: int
+    validation: int
+    test: int
+
+
+class Indices(NamedTuple):
+    """Each split's examples, in ascending order; train and validation have none in common."""
+
+    train: HostArray
+    validation: HostArray
+    test: HostArray
+
+
+def resolve_sizes(
+    spec: DatasetSpec, train: int | None, validation: int | None, test: int | None
+) -> Sizes:
+    """The sizes asked for, or all there is; raises `ValueError` for one that can't be."""
+    validation = spec.validation_size if validation is None else validation
+    official = f"the {spec.num_train} official training images of {spec.name}"
+    _check_size("validation_size", validation, spec.num_train - 1, f"a part of {official}")
+    left = spec.num_train - validation
+    train = left if train is None else train
+    _check_size("train_size", train, left, f"{official}, less {validation} for validation")
+    test = spec.num_test if test is None else test
+    _check_size("test_size", test, spec.num_test, f"the official test images of {spec.name}")
+    return Sizes(train, validation, test)
+
+
+def _check_size(argument: str, value: int, most: int, of: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+        problem = "is not a positive whole number"
+    elif value > most:
+        problem = "is more than there are"
+    else:
+        return
+    raise ValueError(f"{argument}={value!r} {problem}; choose from 1 to {most} ({of})")
+
+
+def split_indices(
+    train_labels: HostArray, test_labels: HostArray, sizes: Sizes, seed: int
+) -> Indices:
+    """Divides the official training set, and takes the part of either set that was asked for.
+
+    Every split has each class in the proportion of the set it is from, as nearly as whole numbers
+    allow. For one seed, validation depends on its own size alone, and a smaller split is a part
+    of a larger one.
+
+    Args:
+        train_labels: labels of the official training set, [N].
+        test_labels: labels of the official test set, [M].
+        sizes: each split's size; train and validation are at most N together, test at most M.
+        seed: fixes who is chosen.
+    """
+    train_stream, test_stream = np.random.SeedSequence(seed).spawn(2)
+    train_order = stratified_order(train_labels, np.random.default_rng(train_stream))
+    test_order = stratified_order(test_labels, np.random.default_rng(test_stream))
+    return Indices(
+        train=np.sort(train_order[sizes.validation : sizes.validation + sizes.train]),
+        validation=np.sort(train_order[: sizes.validation]),
+        test=np.sort(test_order[: sizes.test]),
+    )
+
+
+def stratified_order(labels: HostArray, rng: np.random.Generator) -> HostArray:
+    """A random order of all examples, any stretch of which has the classes in proportion. [N]."""
+    position = np.empty(len(labels))
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        # Members are spread evenly over [0, 1), in random order and from a random start.
+        rank = np.argsort(np.argsort(rng.random(len(members))))
+        position[members] = (rank + rng.random()) / len(members)
+    return np.argsort(position, kind="stable")
