@@ -43,6 +43,13 @@ def unverified(splits: RawSplits) -> str:
     return "not compared with the official images"
 
 
+class Download(NamedTuple):
+    """A file that was published, and the SHA-256 that it must have."""
+
+    url: str
+    sha256: str
+
+
 @dataclasses.dataclass(frozen=True)
 class DatasetSpec:
     """What is known of a dataset before it is loaded, and how else than from files to get it.
@@ -56,7 +63,8 @@ class DatasetSpec:
         validation_size: how many are held out unless the caller says otherwise.
         idx: whether it is published as the IDX files that MNIST began.
         tfds_name: its name in TensorFlow Datasets, if it is there.
-        download_host: where TensorFlow Datasets downloads it from.
+        downloads: the official files.
+        unpack: makes arrays of the official files' bytes, in the order of `downloads`.
         package: gives the arrays, if an installed package ships them.
         authenticate: says in a few words what the arrays are, compared with the official ones.
     """
@@ -69,7 +77,8 @@ class DatasetSpec:
     validation_size: int
     idx: bool = False
     tfds_name: str | None = None
-    download_host: str | None = None
+    downloads: tuple[Download, ...] = ()
+    unpack: Callable[[list[bytes]], RawSplits] | None = None
     package: Callable[[], Found] | None = None
     authenticate: Callable[[RawSplits], str] = unverified
 

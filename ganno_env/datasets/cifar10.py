@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from ganno_env.datasets.base import DatasetSpec, RawSplits, checksum
+import io
+import tarfile
+
+import numpy as np
+
+from ganno_env.datasets.base import DatasetSpec, Download, HostArray, RawSplits, checksum
+
+# The version for C programs: that for Python is pickled, and a pickle can run anything.
+ARCHIVE = Download(
+    "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
+    "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+)
+FOLDER = "cifar-10-batches-bin"
+TRAIN_FILES = tuple(f"data_batch_{number}.bin" for number in range(1, 6))
 
 # The first three pixels of the official training set's first image, a frog. A copy that was
 # compressed with loss, or put into another order, has others.
@@ -20,6 +33,22 @@ def _authenticate(splits: RawSplits) -> str:
     return "not the official images, or reordered"
 
 
+def _unpack(files: list[bytes]) -> RawSplits:
+    with tarfile.open(fileobj=io.BytesIO(files[0])) as archive:
+        train = [_read_batch(archive, name) for name in TRAIN_FILES]
+        x_test, y_test = _read_batch(archive, "test_batch.bin")
+    x_train, y_train = (np.concatenate(parts) for parts in zip(*train, strict=True))
+    return RawSplits(x_train, y_train, x_test, y_test)
+
+
+def _read_batch(archive: tarfile.TarFile, name: str) -> tuple[HostArray, HostArray]:
+    """Images [N, 32, 32, 3] and labels [N] of a file of records: label, red, green, blue."""
+    file = archive.extractfile(f"{FOLDER}/{name}")
+    records = np.frombuffer(file.read() if file else b"", np.uint8).reshape(-1, 1 + 3 * 32 * 32)
+    images = records[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+    return images, records[:, 0]
+
+
 CIFAR10 = DatasetSpec(
     name="cifar10",
     image_shape=(32, 32, 3),
@@ -28,6 +57,7 @@ CIFAR10 = DatasetSpec(
     num_test=10_000,
     validation_size=5_000,
     tfds_name="cifar10",
-    download_host="www.cs.toronto.edu",
+    downloads=(ARCHIVE,),
+    unpack=_unpack,
     authenticate=_authenticate,
 )

@@ -101,11 +101,9 @@ def _message(spec: DatasetSpec, folder: Path, problem: str, details: list[str]) 
         f"put {spec.name}.npz (keys {keys}) into {folder}",
         f"name the folder that has it: export {DATA_DIR_VARIABLE}=FOLDER",
     ]
-    if spec.tfds_name is not None:
-        prepare = f"tfds.data_source({spec.tfds_name!r})"
-        remedies.append(
-            f'where there is a network: python -c "import tensorflow_datasets as tfds; {prepare}"'
-        )
+    if spec.downloads:
+        command = f"python -m ganno_env.datasets.download {spec.name}"
+        remedies.append(f"download the official files, where there is a network: {command}")
     lines = [f"dataset {spec.name!r} {problem}"]
     lines += [f"  {detail}" for detail in details]
     lines += ["Any one of these helps:", *(f"  {remedy}" for remedy in remedies)]

@@ -9,7 +9,7 @@ import numpy as np
 
 from ganno_env.datasets.base import DatasetError, DatasetSpec, Found, NotHere, RawSplits
 from ganno_env.datasets.checks import checked
-from ganno_env.datasets.sources.idx import IDX_FILES, read_idx
+from ganno_env.datasets.idx import IDX_FILES, parse_idx
 
 
 def from_folder(spec: DatasetSpec, folder: Path) -> Found:
@@ -51,7 +51,7 @@ def _read_idx_files(folder: Path) -> RawSplits:
     files = _idx_files(folder)
     if missing := [name for name, file in zip(IDX_FILES, files, strict=True) if file is None]:
         raise DatasetError(f"lacks {missing}")
-    return RawSplits(*(read_idx(file) for file in files if file is not None))
+    return RawSplits(*(parse_idx(file.read_bytes()) for file in files if file is not None))
 
 
 def _idx_files(folder: Path) -> list[Path | None]:

@@ -1,7 +1,8 @@
-"""TensorFlow Datasets, read without TensorFlow through its random-access data sources.
+"""TensorFlow Datasets, read through its random-access data sources.
 
-Left to itself it tries for minutes to reach its servers on a machine without a network. So it is
-asked only if the dataset is on this machine already, or its servers answer.
+Reading what is prepared on this machine needs neither TensorFlow nor a network. Preparing needs
+both: without TensorFlow it downloads everything and fails then; without a network it tries for
+minutes. So it is asked to prepare only where TensorFlow is installed and the servers answer.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -25,7 +27,7 @@ PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY"
 
 
 def from_tfds(spec: DatasetSpec, folder: Path) -> Found:
-    """Reads the dataset from TensorFlow Datasets' own folder, downloading it at the first use.
+    """Reads the dataset from TensorFlow Datasets' own folder, preparing it there if it can.
 
     Raises:
         NotHere: if TensorFlow Datasets lacks it, is not installed, is offline, or fails.
@@ -36,9 +38,8 @@ def from_tfds(spec: DatasetSpec, folder: Path) -> Found:
     if importlib.util.find_spec("tensorflow_datasets") is None:
         raise NotHere("TensorFlow Datasets: not installed")
     prepared = prepared_folder(spec.tfds_name)
-    hosts = [METADATA_HOST] + ([spec.download_host] if spec.download_host else [])
-    if prepared is None and (silent := unreachable(hosts)):
-        raise NotHere(f"TensorFlow Datasets: {' and '.join(silent)} can't be reached")
+    if prepared is None:
+        _check_can_prepare(spec)
     try:
         splits, source = _read(spec.tfds_name, prepared)
         return Found(checked(splits, spec), source)
@@ -46,6 +47,14 @@ def from_tfds(spec: DatasetSpec, folder: Path) -> Found:
     except Exception as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise NotHere(f"TensorFlow Datasets: {reason}") from error
+
+
+def _check_can_prepare(spec: DatasetSpec) -> None:
+    if importlib.util.find_spec("tensorflow") is None:
+        raise NotHere("TensorFlow Datasets: not prepared, and to prepare it needs TensorFlow")
+    hosts = [METADATA_HOST, *(urlsplit(file.url).hostname or "" for file in spec.downloads[:1])]
+    if silent := unreachable(hosts):
+        raise NotHere(f"TensorFlow Datasets: {' and '.join(silent)} can't be reached")
 
 
 def prepared_folder(name: str) -> Path | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import math
 import struct
-from pathlib import Path
 
 import numpy as np
 
@@ -17,22 +16,25 @@ IDX_FILES = (
     "t10k-images-idx3-ubyte",
     "t10k-labels-idx1-ubyte",
 )
+"""The names of the four files, in the order of `RawSplits`."""
 
+GZIP = b"\x1f\x8b"
 BYTES = 0x08  # the code for an array of unsigned bytes
 
 
-def read_idx(path: Path) -> HostArray:
-    """The array in an IDX file of bytes, packed with gzip or not.
+def parse_idx(data: bytes) -> HostArray:
+    """The array in an IDX file's bytes, packed with gzip or not.
 
     Raises:
-        DatasetError: if it holds something else; gzip, zlib and struct have errors of their own.
+        DatasetError: if they are something else; gzip, zlib and struct have errors of their own.
     """
-    data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    if data.startswith(GZIP):
+        data = gzip.decompress(data)
     zeros, code, num_dimensions = struct.unpack_from(">HBB", data)
     if zeros != 0 or code != BYTES:
-        raise DatasetError(f"{path.name} is not an IDX file of unsigned bytes")
+        raise DatasetError("not an IDX file of unsigned bytes")
     shape = struct.unpack_from(f">{num_dimensions}I", data, 4)
     start = 4 + 4 * num_dimensions
     if len(data) - start != math.prod(shape):
-        raise DatasetError(f"{path.name} has {len(data) - start} bytes, not those of {list(shape)}")
+        raise DatasetError(f"an IDX file of {list(shape)} has {len(data) - start} bytes")
     return np.frombuffer(data, np.uint8, offset=start).reshape(shape)

@@ -1,0 +1,90 @@
+"""Downloads the official files of a dataset into the data folder.
+
+usage: python -m ganno_env.datasets.download NAME [--folder FOLDER]
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import sys
+import tempfile
+import urllib.request
+from http.client import HTTPException
+from pathlib import Path
+
+import numpy as np
+
+from ganno_env.datasets.base import DatasetError, Download, RawSplits
+from ganno_env.datasets.catalogue import DATASETS
+from ganno_env.datasets.checks import checked
+from ganno_env.datasets.loading import data_folder
+
+SILENCE_SECONDS = 10.0
+
+
+def download(name: str, folder: Path | None = None) -> Path:
+    """Writes `NAME.npz`, made of the official files; does nothing if it is there already.
+
+    Args:
+        name: a name in `DATASETS`.
+        folder: where to; without it, where `load` looks.
+
+    Returns:
+        the file's path.
+
+    Raises:
+        ValueError: for an unknown name, or a dataset that needs no download.
+        DatasetError: if a server does not answer, or sends something else.
+    """
+    spec = DATASETS[name]
+    if spec.unpack is None:
+        raise ValueError(f"dataset {name!r} needs no download; load({name!r}) has it")
+    folder = data_folder() if folder is None else folder
+    path = folder / f"{name}.npz"
+    if not path.exists():
+        files = [fetch(file) for file in spec.downloads]
+        _write(path, checked(spec.unpack(files), spec))
+    return path
+
+
+def fetch(file: Download) -> bytes:
+    """The bytes at an address; raises `DatasetError` if they can't be had, or are others."""
+    print(f"downloading {file.url}", file=sys.stderr)
+    try:
+        with urllib.request.urlopen(file.url, timeout=SILENCE_SECONDS) as response:
+            data: bytes = response.read()
+    except (OSError, HTTPException) as error:
+        raise DatasetError(f"{file.url} can't be downloaded: {error}") from error
+    if (found := hashlib.sha256(data).hexdigest()) != file.sha256:
+        raise DatasetError(
+            f"{file.url} sent {len(data)} bytes with SHA-256 {found}, not {file.sha256}; try again"
+        )
+    return data
+
+
+def _write(path: Path, splits: RawSplits) -> None:
+    """Writes all of the file or, whatever happens, nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as workspace:
+        part = Path(workspace) / path.name
+        np.savez(part, **splits._asdict())
+        os.replace(part, path)
+
+
+def main() -> None:
+    """Runs the command."""
+    parser = argparse.ArgumentParser(prog="python -m ganno_env.datasets.download")
+    names = [name for name, spec in DATASETS.items() if spec.downloads]
+    parser.add_argument("name", choices=names)
+    parser.add_argument("--folder", type=Path, help=f"where to; without it, {data_folder()}")
+    arguments = parser.parse_args()
+    try:
+        print(download(arguments.name, arguments.folder))
+    except (DatasetError, OSError) as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()
