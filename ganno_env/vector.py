@@ -2,18 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import chex
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
-from jumanji.env import Environment
 from jumanji.types import TimeStep
 
 from ganno_env.types import Observation, PRNGKey
 
 Tree = TypeVar("Tree")
+
+
+class MultiAgentEnvironment(Protocol):
+    """What is asked of an environment; Jumanji's multi-agent ones are such (N agents).
+
+    The state has a `key`; rewards and discounts are one for each agent.
+    """
+
+    @property
+    def num_agents(self) -> int:
+        """N."""
+
+    @property
+    def action_dim(self) -> int:
+        """How many actions each agent chooses among."""
+
+    def reset(self, key: PRNGKey) -> tuple[Any, TimeStep[Observation]]:
+        """Begins an episode."""
+
+    def step(self, state: Any, action: Int[Array, " N"]) -> tuple[Any, TimeStep[Observation]]:
+        """Plays a joint action."""
 
 
 @chex.dataclass(frozen=True)
@@ -67,11 +87,10 @@ class VectorEnv:
         env: the environment; rewards and discounts must have shape [num_agents].
     """
 
-    def __init__(self, env: Environment[Any, Any, Observation]) -> None:
+    def __init__(self, env: MultiAgentEnvironment) -> None:
         self.env = env
-        self.num_agents: int = env.num_agents
-        self.action_dim: int = env.action_dim
-        self.time_limit: int = env.time_limit
+        self.num_agents = env.num_agents
+        self.action_dim = env.action_dim
 
     def reset(self, keys: PRNGKey) -> tuple[VectorState, VectorTimeStep]:
         """Begins an episode in each environment, from one key for each (leading axis E)."""
@@ -101,7 +120,7 @@ class VectorEnv:
             episode_return=state.episode_return + jnp.mean(timestep.reward, axis=-1),
             episode_length=state.episode_length + 1,
         )
-        last = timestep.last()
+        last = jnp.asarray(timestep.last())
         reset_state, observation = jax.lax.cond(
             jnp.any(last),
             lambda: self._reset_where(last, stepped, timestep.observation),
@@ -129,15 +148,15 @@ class VectorEnv:
         return VectorTimeStep(
             observation=observation,
             next_observation=timestep.observation,
-            reward=timestep.reward.astype(jnp.float32),
-            discount=timestep.discount.astype(jnp.float32),
-            last=timestep.last(),
+            reward=jnp.asarray(timestep.reward, jnp.float32),
+            discount=jnp.asarray(timestep.discount, jnp.float32),
+            last=jnp.asarray(timestep.last()),
             episode_return=state.episode_return,
             episode_length=state.episode_length,
             extras=extras,
         )
 
-    def _check_per_agent(self, name: str, value: Array, expected: tuple[int, ...]) -> None:
+    def _check_per_agent(self, name: str, value: Any, expected: tuple[int, ...]) -> None:
         if value.shape != expected:
             raise ValueError(
                 f"the environment's {name} has shape {value.shape[1:]}; it must be one for each "

@@ -26,6 +26,7 @@ class MLP(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "... F"]) -> Float[Array, "... H"]:
+        """The last layer's output."""
         for size in self.layers:
             x = nn.relu(nn.Dense(size, kernel_init=nn.initializers.orthogonal(2**0.5))(x))
         return x
@@ -38,8 +39,11 @@ class ResettingGRU(nn.Module):
 
     @nn.compact
     def __call__(
-        self, hidden: Float[Array, "... H"], inputs: tuple[Float[Array, "... F"], Bool[Array, "..."]]
+        self,
+        hidden: Float[Array, "... H"],
+        inputs: tuple[Float[Array, "... F"], Bool[Array, "..."]],
     ) -> tuple[Float[Array, "... H"], Float[Array, "... H"]]:
+        """The new hidden state and the output, from the old one, features, and `done` flags."""
         features, done = inputs
         hidden = jnp.where(done[..., None], jnp.zeros_like(hidden), hidden)
         cell = nn.GRUCell(self.size, kernel_init=nn.initializers.orthogonal())
@@ -98,6 +102,7 @@ class Critic(nn.Module):
 
     @nn.compact
     def __call__(self, view: Float[Array, "... G"]) -> Float[Array, "..."]:
+        """One value for each view, normalised as the value targets are."""
         features = MLP(self.layers, name="torso")(view)
         value = nn.Dense(1, kernel_init=nn.initializers.orthogonal(1.0), name="value")(features)
         return jnp.squeeze(value, axis=-1)

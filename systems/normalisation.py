@@ -75,9 +75,7 @@ def normalise(
     return normalised if limit is None else jnp.clip(normalised, -limit, limit)
 
 
-def denormalise(
-    statistics: RunningStatistics, x: Float[Array, "... *S"]
-) -> Float[Array, "... *S"]:
+def denormalise(statistics: RunningStatistics, x: Float[Array, "... *S"]) -> Float[Array, "... *S"]:
     """The inverse of `normalise` without a limit."""
     return x * standard_deviation(statistics) + statistics.mean
 

@@ -26,7 +26,8 @@ def generalised_advantages(
     `next_value` stands for, but the next step's advantage belongs to another episode either way.
 
     Args:
-        reward, discount: of each step.
+        reward: of each step.
+        discount: of each step: 0 if it terminated the episode, else 1.
         last: whether the episode ended with the step.
         value: of the observation that was acted on.
         next_value: of the observation that the step led to, before any reset.
@@ -46,9 +47,7 @@ def generalised_advantages(
         advantage = delta_t + decay_t * advantage
         return advantage, advantage
 
-    _, advantages = jax.lax.scan(
-        backwards, jnp.zeros_like(delta[0]), (delta, decay), reverse=True
-    )
+    _, advantages = jax.lax.scan(backwards, jnp.zeros_like(delta[0]), (delta, decay), reverse=True)
     return advantages
 
 
