@@ -27,12 +27,11 @@ def checked(splits: RawSplits, spec: DatasetSpec) -> RawSplits:
 
 
 def _images(key: str, array: HostArray, count: int, spec: DatasetSpec) -> HostArray:
-    if spec.image_shape[-1] == 1 and array.shape == (count, *spec.image_shape[:-1]):
-        array = array[..., None]
     expected = (count, *spec.image_shape)
-    if array.dtype != np.uint8 or array.shape != expected:
+    grey = spec.image_shape[-1] == 1 and array.shape == expected[:-1]
+    if array.dtype != np.uint8 or not (grey or array.shape == expected):
         raise DatasetError(f"{key} is {_describe(array)}, not uint8 {list(expected)}")
-    return array
+    return array.reshape(expected)
 
 
 def _labels(key: str, array: HostArray, count: int, spec: DatasetSpec) -> HostArray:

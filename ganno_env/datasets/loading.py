@@ -82,6 +82,11 @@ def _load(name: str, folder: Path, sizes: Sizes, seed: int) -> Dataset:
     )
 
 
+def clear_cache() -> None:
+    """Forgets what was loaded, so that changed files are read again."""
+    _load.cache_clear()
+
+
 def find(spec: DatasetSpec, folder: Path) -> Found:
     """Asks each source in turn; raises `DatasetError` with all their answers if none has it."""
     answers = []

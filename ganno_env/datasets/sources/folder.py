@@ -39,9 +39,10 @@ def _read(spec: DatasetSpec, path: Path, read: Callable[[Path], RawSplits]) -> F
 
 
 def _read_npz(path: Path) -> RawSplits:
-    with np.load(path, allow_pickle=False) as file:
-        if not isinstance(file, np.lib.npyio.NpzFile):
-            raise DatasetError("a single array, not an .npz archive")
+    file = np.load(path, allow_pickle=False)
+    if not isinstance(file, np.lib.npyio.NpzFile):
+        raise DatasetError("a single array, not an .npz archive")
+    with file:
         if missing := [key for key in RawSplits._fields if key not in file]:
             raise DatasetError(f"lacks {missing}; its keys are {list(file)}")
         return RawSplits(**{key: file[key] for key in RawSplits._fields})
