@@ -96,7 +96,9 @@ def find(spec: DatasetSpec, folder: Path) -> Found:
         except NotHere as answer:
             answers.append(str(answer))
         except DatasetError as error:
-            raise DatasetError(_message(spec, folder, "can't be used", [str(error)])) from error
+            answers = [str(error), "remove that first, so that it is not found again"]
+            # The message has all that the errors before it say.
+            raise DatasetError(_message(spec, folder, "can't be used", answers)) from None
     raise DatasetError(_message(spec, folder, "can't be found", answers))
 
 
