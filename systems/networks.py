@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from ganno_env.types import PRNGKey
+from systems.config import PPOConfig
 
 ILLEGAL_LOGIT = -1e9
 """Finite, so that an illegal action adds 0 rather than 0 * inf to the entropy and its gradient."""
@@ -106,6 +107,16 @@ class Critic(nn.Module):
         features = MLP(self.layers, name="torso")(view)
         value = nn.Dense(1, kernel_init=nn.initializers.orthogonal(1.0), name="value")(features)
         return jnp.squeeze(value, axis=-1)
+
+
+def make_actor(config: PPOConfig, num_actions: int) -> Actor:
+    """The policy network that `config` describes."""
+    return Actor(
+        num_actions=num_actions,
+        layers=config.actor_layers,
+        recurrent_size=config.recurrent_size,
+        post_recurrent_layers=config.post_recurrent_layers,
+    )
 
 
 def mask_logits(

@@ -37,20 +37,10 @@ def make_parts(config: PPOConfig, num_actions: int, critic_view: CriticView) -> 
     """The networks and optimisers that `config` describes."""
     return Parts(
         config=config,
-        actor=make_actor(config, num_actions),
+        actor=networks.make_actor(config, num_actions),
         critic=networks.Critic(config.critic_layers),
         critic_view=critic_view,
         optimisers=make_optimisers(config),
-    )
-
-
-def make_actor(config: PPOConfig, num_actions: int) -> networks.Actor:
-    """The policy network that `config` describes."""
-    return networks.Actor(
-        num_actions=num_actions,
-        layers=config.actor_layers,
-        recurrent_size=config.recurrent_size,
-        post_recurrent_layers=config.post_recurrent_layers,
     )
 
 

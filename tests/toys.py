@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from types import SimpleNamespace
 from typing import Any
 
 import chex
@@ -47,7 +48,8 @@ class Recall(Environment[RecallState, specs.MultiDiscreteArray, Observation]):
         self.time_limit = time_limit
         self.times_out = times_out
         self.feature_names = tuple(f"cue_{i}" for i in range(num_actions - 1))
-        self.action_names = tuple(f"name_{i}" for i in range(num_actions))
+        names = tuple(f"name_{i}" for i in range(num_actions))
+        self.actions = SimpleNamespace(names=names)
         super().__init__()
 
     def reset(self, key: PRNGKey) -> tuple[RecallState, TimeStep[Observation]]:

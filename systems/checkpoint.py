@@ -1,0 +1,228 @@
+"""Training checkpoints: the whole learner state, from which a run goes on bit for bit.
+
+A checkpoint is a folder: Orbax's own files, and a manifest with what was trained, how far, and a
+SHA-256 of every file. It is written under another name and renamed when it is whole; what a crash
+or a full disk leaves is recognised by the manifest and passed over.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+
+from systems.files import StorageError, storage_errors, write_atomically
+from systems.types import LearnerState
+
+FORMAT = "ganno-checkpoint-1"
+MANIFEST = "manifest.json"
+PREFIX = "update_"
+TEMPORARY = ".writing_"
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint whose files are all as they were written.
+
+    Attributes:
+        path: its folder.
+        update: the number of updates made.
+        seconds: what training had taken by then.
+        score: what "best" means, greatest first; None where nothing could be said.
+        identity: what was trained: a run of another identity must not continue from here.
+    """
+
+    path: Path
+    update: int
+    seconds: float
+    score: float | None
+    identity: Mapping[str, Any]
+
+
+class Checkpointer:
+    """Saves into one folder, keeping the newest `keep` checkpoints and the best one.
+
+    Args:
+        folder: where; need not exist yet.
+        identity: what is being trained; plain JSON.
+        keep: how many of the newest to keep.
+
+    Raises:
+        ValueError: if `keep` is less than 1.
+    """
+
+    def __init__(self, folder: Path, identity: Mapping[str, Any], keep: int = 3) -> None:
+        if keep < 1:
+            raise ValueError(f"keep={keep}; at least 1 checkpoint must be kept")
+        self.folder = folder.absolute()
+        self.identity = json.loads(json.dumps(identity))
+        self.keep = keep
+
+    def save(
+        self, state: LearnerState, *, update: int, seconds: float, score: float | None
+    ) -> Path:
+        """Saves a state, then removes what is neither new nor best.
+
+        Raises:
+            StorageError: if it cannot be written; the checkpoints before it are then untouched.
+        """
+        final = self.folder / f"{PREFIX}{update:08d}"
+        temporary = self.folder / f"{TEMPORARY}{update:08d}"
+        try:
+            with storage_errors(final):
+                for abandoned in self.folder.glob(f"{TEMPORARY}*"):
+                    shutil.rmtree(abandoned)
+                self.folder.mkdir(parents=True, exist_ok=True)
+                _orbax().save(temporary / "state", args=ocp.args.StandardSave(_flatten(state)))
+                manifest = {
+                    "format": FORMAT,
+                    "update": update,
+                    "seconds": seconds,
+                    "score": score,
+                    "identity": self.identity,
+                    "files": _digests(temporary),
+                }
+                write_atomically(temporary / MANIFEST, json.dumps(manifest, indent=1).encode())
+                shutil.rmtree(final, ignore_errors=True)
+                temporary.rename(final)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+        self._remove_old(update)
+        return final
+
+    def _remove_old(self, update: int) -> None:
+        manifests = [_read_manifest(path) for path in _folders(self.folder)]
+        found = [c for c in manifests if isinstance(c, Checkpoint)]
+        # Later ones were passed over as damaged when this run was resumed from before them.
+        kept = [c for c in found if c.update <= update][: self.keep]
+        scored = [c for c in found if c.score is not None and c.update <= update]
+        kept += [max(scored, key=lambda c: (c.score, c.update))] if scored else []
+        for path in {c.path for c in found} - {c.path for c in kept}:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def newest(folder: Path, report: Callable[[str], None]) -> Checkpoint:
+    """The newest whole checkpoint in a folder.
+
+    Args:
+        folder: where they are.
+        report: is told of each newer one that is damaged.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    folders = _folders(folder)
+    for path in folders:
+        checkpoint = _read_manifest(path)
+        if isinstance(checkpoint, Checkpoint):
+            damage = _damage(path)
+            if damage is None:
+                return checkpoint
+        else:
+            damage = checkpoint
+        report(f"checkpoint {path} is damaged ({damage}) and passed over")
+    state = f"all {len(folders)} checkpoints in it are damaged" if folders else "it has none"
+    raise ValueError(f"no checkpoint to resume from in {folder}: {state}")
+
+
+def restore(checkpoint: Checkpoint, state: LearnerState) -> LearnerState:
+    """A checkpoint's state.
+
+    Args:
+        checkpoint: from `newest`.
+        state: any state of the same learner; says the shapes, types and devices.
+
+    Raises:
+        StorageError: if the files do not hold such a state.
+    """
+    abstract = {
+        name: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding)
+        for name, x in _flatten(state).items()
+    }
+    try:
+        values = _orbax().restore(
+            checkpoint.path / "state", args=ocp.args.StandardRestore(abstract)
+        )
+    except Exception as error:
+        raise StorageError(
+            f"checkpoint {checkpoint.path} does not hold the state of this learner: {error}"
+        ) from error
+    return jax.tree.unflatten(jax.tree.structure(state), [values[name] for name in abstract])
+
+
+def check_identity(checkpoint: Checkpoint, identity: Mapping[str, Any]) -> None:
+    """Raises `ValueError`, showing the differences, if a checkpoint is of another identity."""
+    saved = _flatten_mapping(checkpoint.identity)
+    wanted = _flatten_mapping(json.loads(json.dumps(identity)))
+    missing = "(absent)"
+    differences = [
+        f"{key}: {saved.get(key, missing)!r} in the checkpoint, {wanted.get(key, missing)!r} now"
+        for key in sorted(saved.keys() | wanted.keys())
+        if saved.get(key, missing) != wanted.get(key, missing)
+    ]
+    if differences:
+        raise ValueError(
+            f"checkpoint {checkpoint.path} is of another run: {'; '.join(differences)}. Resume "
+            "with the same options, or start a new run"
+        )
+
+
+def _orbax() -> ocp.Checkpointer:
+    return ocp.Checkpointer(ocp.StandardCheckpointHandler())
+
+
+def _flatten(state: LearnerState) -> dict[str, jax.Array]:
+    leaves, _ = jax.tree_util.tree_flatten_with_path(state)
+    return {jax.tree_util.keystr(path, simple=True, separator="."): x for path, x in leaves}
+
+
+def _flatten_mapping(value: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        return {prefix: value}
+    flat: dict[str, Any] = {}
+    for key, item in value.items():
+        flat |= _flatten_mapping(item, f"{prefix}.{key}" if prefix else str(key))
+    return flat
+
+
+def _folders(folder: Path) -> list[Path]:
+    """Newest first: names are padded numbers."""
+    return sorted(folder.glob(f"{PREFIX}*"), reverse=True)
+
+
+def _read_manifest(path: Path) -> Checkpoint | str:
+    """A checkpoint as its manifest has it, or what is wrong with the manifest."""
+    try:
+        manifest = json.loads((path / MANIFEST).read_bytes())
+        if manifest["format"] != FORMAT:
+            return f"its format is {manifest['format']!r}, not {FORMAT!r}"
+        fields = ("update", "seconds", "score", "identity")
+        return Checkpoint(path=path, **{name: manifest[name] for name in fields})
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return f"{MANIFEST} cannot be read: {error}"
+
+
+def _damage(path: Path) -> str | None:
+    expected = json.loads((path / MANIFEST).read_bytes())["files"]
+    try:
+        found = _digests(path)
+    except OSError as error:
+        return str(error)
+    changed = [name for name in expected if found.get(name) != expected[name]]
+    return f"{changed[0]} is missing or not as it was written" if changed else None
+
+
+def _digests(path: Path) -> dict[str, str]:
+    return {
+        file.relative_to(path).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in sorted(path.rglob("*"))
+        if file.is_file() and file != path / MANIFEST
+    }

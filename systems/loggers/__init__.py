@@ -1,0 +1,49 @@
+"""Where a run's figures go. A new logger is a file and a line here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ganno_env.registry import Registry
+from systems.loggers.base import Logger, Loggers, Record, Run
+from systems.loggers.console import ConsoleLogger
+from systems.loggers.jsonl import JsonLinesLogger
+from systems.loggers.marl_eval import MarlEvalLogger
+from systems.loggers.neptune import NeptuneLogger
+from systems.loggers.tensorboard import TensorBoardLogger
+from systems.loggers.wandb import WandbLogger
+
+__all__ = ["LOGGERS", "Logger", "Loggers", "Record", "Run", "make_loggers"]
+
+LOGGERS = Registry[Callable[..., Logger]]("logger")
+LOGGERS.add("console", ConsoleLogger)
+LOGGERS.add("jsonl", JsonLinesLogger)
+LOGGERS.add("tensorboard", TensorBoardLogger)
+LOGGERS.add("wandb", WandbLogger)
+LOGGERS.add("neptune", NeptuneLogger)
+LOGGERS.add("marl_eval", MarlEvalLogger)
+
+
+def make_loggers(
+    options: Mapping[str, Mapping[str, Any] | None], run: Run, others: Sequence[Logger] = ()
+) -> Loggers:
+    """Starts loggers, in order.
+
+    Args:
+        options: each logger's own options, by its name in `LOGGERS`.
+        run: what they are to log.
+        others: loggers that are started already.
+
+    Raises:
+        ValueError: if a logger cannot start: an unknown name or option, a package that is not
+            installed, a folder that cannot be written to.
+    """
+    started = [(type(logger).__name__, logger) for logger in others]
+    for name, arguments in options.items():
+        make = LOGGERS[name]
+        try:
+            started.append((name, make(run, **(arguments or {}))))
+        except (TypeError, OSError) as error:
+            raise ValueError(f"logger {name!r} cannot start: {error}") from error
+    return Loggers(started)

@@ -1,0 +1,38 @@
+"""Neptune's client, in its offline or debug mode: the hosted service closed in March 2026."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from systems.loggers.base import Record, Run, require
+
+
+class NeptuneLogger:
+    """Logs series under `training/`.
+
+    Args:
+        run: what is logged.
+        mode: as `neptune.init_run`'s: "offline" writes to `.neptune`, "debug" writes nothing,
+            "async" and "sync" need a server of one's own.
+        **options: any other argument of `neptune.init_run`.
+    """
+
+    def __init__(self, run: Run, mode: str = "offline", **options: Any) -> None:
+        neptune = require("neptune", "neptune")
+        try:
+            self._run = neptune.init_run(mode=mode, name=run.name, **options)
+            self._run["config"] = neptune.utils.stringify_unsupported(dict(run.config))
+        except Exception as error:
+            raise ValueError(f"Neptune cannot start: {error}; try mode=offline") from error
+
+    def log(self, record: Record) -> None:
+        """Appends to each figure's series."""
+        for name, value in record.items():
+            self._run[f"training/{name}"].append(value, step=record["env_steps"])
+
+    def finish(self, summary: Mapping[str, Any]) -> None:
+        """Writes the summary and ends the run."""
+        for name, value in summary.items():
+            self._run[f"summary/{name}"] = value
+        self._run.stop()
