@@ -183,9 +183,7 @@ class NetworkTraining(jumanji.Environment[State, specs.MultiDiscreteArray, Obser
         }
         controls = {name: jnp.full((self.num_layers,), x) for name, x in initial.items()}
         inner = self.inner.init(network_key)
-        indices = example_indices(
-            data_key, jnp.uint32(0), self.batch_size, self.dataset.train.size
-        )
+        indices = example_indices(data_key, jnp.uint32(0), self.batch_size, self.dataset.train.size)
         metrics, statistics = self.inner.first_look(inner, controls, indices)
         state = State(
             key=state_key,

@@ -35,6 +35,7 @@ class View:
     time_limit: int
 
 
+FeatureFunction = Callable[[View], Array]
 Columns = Callable[[ActionSet], Sequence[str]]
 
 
@@ -48,7 +49,7 @@ class Feature:
         columns: what its k columns are called, where it has more than one.
     """
 
-    function: Callable[[View], Array]
+    function: FeatureFunction
     layerwise: bool
     columns: Columns | None = None
 
@@ -62,18 +63,20 @@ class Feature:
 FEATURES: Registry[Feature] = Registry("feature")
 
 
-def _register(name: str, layerwise: bool, columns: Columns | None = None):
-    def add(function: Callable[[View], Array]) -> Callable[[View], Array]:
+def _register(
+    name: str, layerwise: bool, columns: Columns | None = None
+) -> Callable[[FeatureFunction], FeatureFunction]:
+    def add(function: FeatureFunction) -> FeatureFunction:
         FEATURES.add(name, Feature(function, layerwise, columns))
         return function
 
     return add
 
 
-def _register_pair(name: str, layerwise: bool):
+def _register_pair(name: str, layerwise: bool) -> Callable[[FeatureFunction], FeatureFunction]:
     """Registers a positive feature as it is, and its logarithm under "log_" + its name."""
 
-    def add(function: Callable[[View], Array]) -> Callable[[View], Array]:
+    def add(function: FeatureFunction) -> FeatureFunction:
         FEATURES.add(name, Feature(function, layerwise))
         FEATURES.add(f"log_{name}", Feature(lambda view: _log(function(view)), layerwise))
         return function

@@ -54,7 +54,7 @@ class Control:
 
 
 def sample_initial(key: PRNGKey, bounds: tuple[float, float]) -> Float[Array, ""]:
-    """A log-uniform value in `bounds` (paper, appendix D), or the value itself if they are equal."""
+    """A log-uniform value in `bounds` (paper, appendix D), or their value if they are equal."""
     low, high = bounds
     if low == high:
         return jnp.float32(low)

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int
 
 from ganno_env.controls import LEARNING_RATE, WEIGHT_DECAY
 from ganno_env.controls.base import LayerValues
-from ganno_env.inner.loss import batch_loss, evaluate
+from ganno_env.inner.loss import batch_gradient, evaluate
 from ganno_env.inner.optimisers import Optimiser
 from ganno_env.inner.replicas import replicated
 from ganno_env.inner.statistics import layer_statistics
@@ -135,7 +135,7 @@ class InnerLoop:
         self, state: InnerState, controls: Controls, indices: Int[Array, " B"]
     ) -> tuple[Gradient, NetworkState, optax.OptState]:
         batch = jax.tree.map(lambda x: x[indices], self.dataset.train)
-        (loss, (accuracy, network_state)), gradient = jax.value_and_grad(batch_loss, has_aux=True)(
+        loss, accuracy, network_state, gradient = batch_gradient(
             state.params, self.network, state.network_state, self.dataset, batch
         )
         transformation = self._direction(self._by_layer(controls, WEIGHT_DECAY.name))

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, UInt8
 
+from ganno_env.inner.chunks import chunk_size
 from ganno_env.types import Batch, Dataset, Network, NetworkState, Params
 
-EVALUATION_BATCH_SIZE = 256
-"""Examples a forward pass when a split is measured: as fast as more, in less memory."""
+LARGEST_EVALUATION_BATCH = 256
+"""Examples a forward pass, at most, when a split is measured."""
 
 
 def normalise(dataset: Dataset, images: UInt8[Array, "N H W C"]) -> Float[Array, "N H W C"]:
@@ -33,10 +36,39 @@ def cross_entropy(
     return losses, correct.astype(jnp.float32)
 
 
-def batch_loss(
+def batch_gradient(
+    params: Params, network: Network, network_state: NetworkState, dataset: Dataset, batch: Batch
+) -> tuple[Float[Array, ""], Float[Array, ""], NetworkState, Params]:
+    """A training batch's mean cross-entropy, accuracy, new network state, and gradient.
+
+    Where examples don't touch each other, the gradient is added up over chunks of the batch that
+    fit into the cache. A network that keeps a state, batch norm's, needs its batch whole.
+    """
+    differentiate = jax.value_and_grad(_batch_loss, has_aux=True)
+    size = chunk_size(network, dataset.image_shape, batch.labels.shape[0])
+    num_chunks = batch.labels.shape[0] // size
+    if num_chunks == 1 or jax.tree.leaves(network_state):
+        (loss, (accuracy, network_state)), gradient = differentiate(
+            params, network, network_state, dataset, batch
+        )
+        return loss, accuracy, network_state, gradient
+
+    def accumulate(totals: Any, chunk: Batch) -> tuple[Any, None]:
+        (loss, (accuracy, _)), gradient = differentiate(
+            params, network, network_state, dataset, chunk
+        )
+        return jax.tree.map(jnp.add, totals, (loss, accuracy, gradient)), None
+
+    chunks = jax.tree.map(lambda x: x.reshape(num_chunks, size, *x.shape[1:]), batch)
+    zeros = (jnp.float32(0), jnp.float32(0), jax.tree.map(jnp.zeros_like, params))
+    totals, _ = jax.lax.scan(accumulate, zeros, chunks)
+    loss, accuracy, gradient = jax.tree.map(lambda total: total / num_chunks, totals)
+    return loss, accuracy, network_state, gradient
+
+
+def _batch_loss(
     params: Params, network: Network, network_state: NetworkState, dataset: Dataset, batch: Batch
 ) -> tuple[Float[Array, ""], tuple[Float[Array, ""], NetworkState]]:
-    """The mean cross-entropy of a training batch, with its accuracy and the new network state."""
     images = normalise(dataset, batch.images)
     logits, network_state = network.apply(params, network_state, images, True)
     losses, correct = cross_entropy(logits, batch.labels)
@@ -48,7 +80,8 @@ def evaluate(
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """Mean loss and accuracy over a whole split, chunk by chunk, with the network as it is."""
     num_examples = split.labels.shape[0]
-    size = min(EVALUATION_BATCH_SIZE, num_examples)
+    largest = chunk_size(network, dataset.image_shape, LARGEST_EVALUATION_BATCH)
+    size = min(largest, num_examples)
     num_chunks = -(-num_examples // size)
 
     def measure(totals, chunk):

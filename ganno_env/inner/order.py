@@ -38,7 +38,9 @@ def example_indices(
     epochs, indices = positions // size, positions % size
     round_keys = jax.random.bits(key, (NUM_ROUNDS, 2), jnp.uint32)
 
-    def swap_or_not(indices: UInt32[Array, " count"], words: UInt32[Array, " 2"]):
+    def swap_or_not(
+        indices: UInt32[Array, " count"], words: UInt32[Array, " 2"]
+    ) -> tuple[UInt32[Array, " count"], None]:
         offsets = _below(_mix(epochs ^ words[0]), size)
         partners = offsets + jnp.where(indices > offsets, size, jnp.uint32(0)) - indices
         coin = _mix(_mix(jnp.maximum(indices, partners) ^ words[1]) ^ epochs) & 1

@@ -1,0 +1,171 @@
+"""Who runs: each contender is a function that makes a known number of gradient updates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.sharding import Mesh, PartitionSpec
+
+from benchmarks.cases import NUM_BRANCHES, NUM_CLASSES, NUM_ENVS, Case
+from benchmarks.stock_flax import stock_module
+from benchmarks.stock_torch import torch_training
+from ganno_env import NetworkTraining
+from ganno_env.inner.loss import batch_gradient, normalise
+from ganno_env.vector import VectorEnv
+from systems.devices import ENVS
+
+LEARNING_RATE, WEIGHT_DECAY = 1e-3, 1e-4
+NUM_REPLICAS = NUM_ENVS * NUM_BRANCHES
+
+
+class Contender(NamedTuple):
+    """A run of `num_updates` gradient updates, counted over all replicas."""
+
+    run: Callable[[], Any]
+    num_updates: int
+
+
+def environment(env: NetworkTraining, mesh: Mesh, num_envs: int = NUM_ENVS) -> Contender:
+    """Steps of `num_envs` environments as the systems make them: sharded, with auto-reset.
+
+    Observations, both branches' validation and the reward are part of what is timed.
+    """
+    vector = VectorEnv(env)
+
+    def sharded(function: Callable) -> Callable:
+        spec = PartitionSpec(ENVS)
+        return jax.shard_map(function, mesh=mesh, in_specs=spec, out_specs=spec, check_vma=False)
+
+    reset, step = jax.jit(sharded(vector.reset)), jax.jit(sharded(vector.step), donate_argnums=0)
+    state = [jax.block_until_ready(reset(jax.random.split(jax.random.key(0), num_envs)))[0]]
+    actions = jnp.ones((num_envs, env.num_agents), jnp.int32)
+
+    def run() -> None:
+        state[0], timestep = step(state[0], actions)
+        jax.block_until_ready(timestep)
+
+    branches = NUM_BRANCHES if env.reward.needs_no_op else 1
+    return Contender(run, num_envs * branches * env.updates_per_step)
+
+
+def training_scan(differentiate: Callable) -> Callable:
+    """A loop as one would write it: `lax.scan` over batches, `optax.adamw`, and nothing else.
+
+    Args:
+        differentiate: `(params, network_state, indices) -> (network_state, gradient)`.
+    """
+    optimiser = optax.adamw(LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+
+    def train(params: Any, network_state: Any, batches: Any) -> Any:
+        def update(carry: Any, indices: Any) -> tuple[Any, None]:
+            params, network_state, state = carry
+            network_state, gradient = differentiate(params, network_state, indices)
+            updates, state = optimiser.update(gradient, state, params)
+            return (optax.apply_updates(params, updates), network_state, state), None
+
+        carry = (params, network_state, optimiser.init(params))
+        return jax.lax.scan(update, carry, batches)[0]
+
+    return train
+
+
+def whole_batch(env: NetworkTraining, apply: Callable) -> Callable:
+    """Differentiates the loss of a whole batch at once, for `training_scan`."""
+
+    def loss(params: Any, network_state: Any, indices: Any) -> tuple[Any, Any]:
+        images, labels = env.dataset.train.images[indices], env.dataset.train.labels[indices]
+        logits, network_state = apply(params, network_state, normalise(env.dataset, images))
+        targets = jax.nn.one_hot(labels, NUM_CLASSES)
+        return optax.softmax_cross_entropy(logits, targets).mean(), network_state
+
+    def differentiate(params: Any, network_state: Any, indices: Any) -> tuple[Any, Any]:
+        return jax.grad(loss, has_aux=True)(params, network_state, indices)[::-1]
+
+    return differentiate
+
+
+def in_chunks(env: NetworkTraining) -> Callable:
+    """Differentiates as the environment does, a cacheful of examples at a time."""
+
+    def differentiate(params: Any, network_state: Any, indices: Any) -> tuple[Any, Any]:
+        batch = jax.tree.map(lambda x: x[indices], env.dataset.train)
+        return batch_gradient(params, env.network, network_state, env.dataset, batch)[2:]
+
+    return differentiate
+
+
+def bare(env: NetworkTraining, batches: np.ndarray, chunked: bool) -> Contender:
+    """The limit: the environment's own network, one replica, in a loop that does nothing else."""
+    network = env.network
+    whole = whole_batch(env, lambda params, state, x: network.apply(params, state, x, True))
+    train = jax.jit(training_scan(in_chunks(env) if chunked else whole))
+    start = network.init(jax.random.key(0))
+    return Contender(lambda: jax.block_until_ready(train(*start, batches)), len(batches))
+
+
+def flax(case: Case, env: NetworkTraining, batches: np.ndarray, num_replicas: int) -> Contender:
+    """Stock Flax in the same loop, alone or under `vmap` over replicas."""
+    module = stock_module(case.network, convolution_channels(env), NUM_CLASSES)
+    images = jnp.zeros((1, *case.image_shape), jnp.float32)
+    variables = module.init(jax.random.key(0), images, False)
+    statistics = variables.get("batch_stats", {})
+
+    def apply(params: Any, network_state: Any, x: Any) -> tuple:
+        variables = {"params": params, "batch_stats": network_state}
+        logits, changed = module.apply(variables, x, True, mutable=["batch_stats"])
+        return logits, changed.get("batch_stats", {})
+
+    train = training_scan(whole_batch(env, apply))
+    start = (variables["params"], statistics)
+    if num_replicas > 1:
+        start = jax.tree.map(lambda x: jnp.stack([x] * num_replicas), start)
+        train = jax.vmap(train, in_axes=(0, 0, None))
+    compiled = jax.jit(train)
+    return Contender(
+        lambda: jax.block_until_ready(compiled(*start, batches)), num_replicas * len(batches)
+    )
+
+
+def torch(
+    case: Case, env: NetworkTraining, batches: np.ndarray, num_threads: int
+) -> Contender | None:
+    """PyTorch, eager, on the same cores; replicas one after another run at one replica's rate."""
+    images, labels = (np.asarray(x) for x in (env.dataset.train.images, env.dataset.train.labels))
+    try:
+        run = torch_training(
+            case.network, convolution_channels(env), images, labels, batches, num_threads
+        )
+    except ImportError:
+        return None
+    return Contender(run, len(batches))
+
+
+def convolution_channels(env: NetworkTraining) -> list[int]:
+    """The number of output channels of each convolution of the environment's network."""
+    shapes, _ = jax.eval_shape(env.network.init, jax.random.key(0))
+    return [
+        shapes[layer.name]["kernel"].shape[-1]
+        for layer in env.network.layers
+        if layer.kind == "convolutional"
+    ]
+
+
+def update_flops(env: NetworkTraining) -> float:
+    """Floating-point operations of one gradient update, as XLA counts them."""
+    network = env.network
+    train = training_scan(whole_batch(env, lambda p, state, x: network.apply(p, state, x, True)))
+    batch = np.zeros((1, env.batch_size), np.int32)
+    compiled = jax.jit(train).lower(*network.init(jax.random.key(0)), batch).compile()
+    return float((compiled.cost_analysis() or {})["flops"])
+
+
+def peak_flops(size: int = 3072) -> Contender:
+    """A large matrix product in float32; `num_updates` counts its operations."""
+    a = jax.random.normal(jax.random.key(0), (size, size), jnp.float32)
+    product = jax.jit(jnp.matmul)
+    return Contender(lambda: jax.block_until_ready(product(a, a)), 2 * size**3)

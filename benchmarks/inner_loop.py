@@ -1,0 +1,146 @@
+"""How fast the environment trains networks, beside what else one could write.
+
+Every contender runs in one process on the same cores, in turn, several rounds over; rates are
+medians over rounds, in gradient updates per second, all replicas together:
+
+    environment   a step as the systems make it: 4 environments, 2 branches each, sharded over
+                  cores, with observations, validation, reward and auto-reset
+    bare          a hand-written, jitted `lax.scan` of the same network with the same lowering, one
+                  replica, nothing else; batches whole or in chunks, whichever is faster
+    flax          the same loop with stock `nn.Conv` and `nn.max_pool`, one replica
+    flax_vmapped  that, under `vmap` over the 8 replicas
+    torch         PyTorch, eager, one replica after another
+
+Usage: python -m benchmarks.inner_loop [--json] [--rounds N] [--case NAME ...]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import statistics
+import sys
+import time
+from typing import Any
+
+import jax
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import contenders
+from benchmarks.cases import CASES, Case
+from systems.devices import available_cores, configure
+
+RATES = ("environment", "bare", "flax", "flax_vmapped", "torch")
+
+
+def measure(all_contenders: dict[str, contenders.Contender], rounds: int) -> dict[str, float]:
+    """Updates per second of each contender: medians over rounds of A, B, C, ..., A, B, C, ..."""
+    for contender in all_contenders.values():
+        contender.run()
+    seconds: dict[str, list[float]] = {name: [] for name in all_contenders}
+    for _ in range(rounds):
+        for name, contender in all_contenders.items():
+            start = time.perf_counter()
+            contender.run()
+            seconds[name].append(time.perf_counter() - start)
+    return {
+        name: contender.num_updates / statistics.median(seconds[name])
+        for name, contender in all_contenders.items()
+    }
+
+
+def run_case(case: Case, mesh: jax.sharding.Mesh, rounds: int) -> dict[str, Any]:
+    """One case's rates, ratios and fraction of the machine's peak."""
+    env = case.environment()
+    generator = np.random.default_rng(1)
+
+    def batches(count: int) -> np.ndarray:
+        return generator.integers(0, case.num_examples, (count, case.batch_size), dtype=np.int32)
+
+    stock = batches(case.stock_updates)
+    cores = available_cores()
+    runs: dict[str, contenders.Contender | None] = {
+        "environment": contenders.environment(env, mesh),
+        "bare_whole": contenders.bare(env, batches(2 * case.updates_per_step), chunked=False),
+        "bare_chunked": contenders.bare(env, batches(2 * case.updates_per_step), chunked=True),
+        "flax": contenders.flax(case, env, stock, 1),
+        "flax_vmapped": contenders.flax(case, env, stock[:2], contenders.NUM_REPLICAS),
+        "torch": contenders.torch(case, env, batches(case.updates_per_step), cores),
+        "peak": contenders.peak_flops(),
+    }
+    rates = measure({name: run for name, run in runs.items() if run is not None}, rounds)
+    rates["bare"] = max(rates["bare_whole"], rates["bare_chunked"])
+    flops = contenders.update_flops(env)
+    environment = rates["environment"]
+    return {name: rates.get(name) for name in (*RATES, "bare_whole", "bare_chunked")} | {
+        "environment_over_bare": environment / rates["bare"],
+        "environment_over_flax": environment / rates["flax"],
+        "environment_over_flax_vmapped": environment / rates["flax_vmapped"],
+        "environment_over_torch": environment / rates["torch"] if "torch" in rates else None,
+        "megaflops_per_update": flops / 1e6,
+        "peak_gigaflops": rates["peak"] / 1e9,
+        "fraction_of_peak": environment * flops / rates["peak"],
+        "width": case.width,
+        "updates_per_step": case.updates_per_step,
+    }
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were measured on."""
+    return {
+        "processor": platform.machine(),
+        "cores": available_cores(),
+        "devices": [str(device) for device in jax.devices()],
+        "jax": jax.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def as_table(results: dict[str, dict[str, Any]]) -> Table:
+    """The results for people."""
+    table = Table(title="Gradient updates per second, all replicas together")
+    columns = (*RATES, "÷ bare", "÷ flax_vmapped", "÷ torch", "of peak")
+    for column in ("case", *columns):
+        table.add_column(column, justify="left" if column == "case" else "right")
+    for name, row in results.items():
+        ratios = [row[f"environment_over_{k}"] for k in ("bare", "flax_vmapped", "torch")]
+        table.add_row(
+            name,
+            *("-" if row[rate] is None else f"{row[rate]:,.4g}" for rate in RATES),
+            *("-" if ratio is None else f"{ratio:.2f}" for ratio in ratios),
+            f"{row['fraction_of_peak']:.0%}",
+        )
+    return table
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--json", action="store_true", help="print JSON for machines")
+    parser.add_argument("--rounds", type=int, default=5, help="measurements of each contender")
+    parser.add_argument(
+        "--case", nargs="+", choices=[case.name for case in CASES], help="only these"
+    )
+    arguments = parser.parse_args()
+    mesh = configure()
+    console = Console(stderr=True)
+    results: dict[str, dict[str, Any]] = {}
+    for case in CASES:
+        if arguments.case is None or case.name in arguments.case:
+            start = time.perf_counter()
+            with console.status(f"{case.name}: compiling and measuring"):
+                results[case.name] = run_case(case, mesh, arguments.rounds)
+            console.print(f"{case.name} took {time.perf_counter() - start:.0f} s")
+            jax.clear_caches()
+    if arguments.json:
+        json.dump(results | {"machine": machine()}, sys.stdout, indent=2)
+        sys.stdout.write("\n")
+    else:
+        Console().print(as_table(results))
+
+
+if __name__ == "__main__":
+    main()
