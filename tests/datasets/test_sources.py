@@ -209,7 +209,11 @@ class TestOffline:
             from_tfds(DATASETS["cifar10"], tmp_path)
 
     def test_names_that_take_for_ever_to_look_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(socket, "create_connection", lambda *_: time.sleep(1))
+        def late(*_: object) -> SimpleNamespace:
+            time.sleep(1)
+            return SimpleNamespace(close=lambda: None)
+
+        monkeypatch.setattr(socket, "create_connection", late)
         start = time.monotonic()
         assert tfds.unreachable(["slow", "slower"], timeout=0.05) == ["slow", "slower"]
         assert time.monotonic() - start < 0.8
