@@ -18,7 +18,8 @@ from typing import Any
 import jax
 import orbax.checkpoint as ocp
 
-from systems.files import StorageError, storage_errors, write_atomically
+from systems.errors import StorageError
+from systems.files import storage_errors, write_atomically
 from systems.types import LearnerState
 
 FORMAT = "ganno-checkpoint-1"
@@ -46,67 +47,66 @@ class Checkpoint:
     identity: Mapping[str, Any]
 
 
-class Checkpointer:
-    """Saves into one folder, keeping the newest `keep` checkpoints and the best one.
+def save(
+    folder: Path,
+    identity: Mapping[str, Any],
+    state: LearnerState,
+    *,
+    update: int,
+    seconds: float,
+    score: float | None,
+    keep: int,
+) -> Path:
+    """Saves a state, then removes all but the newest `keep` checkpoints and the best one.
 
     Args:
-        folder: where; need not exist yet.
+        folder: where they are; need not exist yet.
         identity: what is being trained; plain JSON.
-        keep: how many of the newest to keep.
+        state: the learner's.
+        update: the number of updates made.
+        seconds: what training has taken.
+        score: what "best" means, greatest first.
+        keep: how many of the newest to keep, at least 1.
 
     Raises:
-        ValueError: if `keep` is less than 1.
+        StorageError: if it cannot be written; the checkpoints before it are then untouched.
     """
+    folder = folder.absolute()
+    final = folder / f"{PREFIX}{update:08d}"
+    temporary = folder / f"{TEMPORARY}{update:08d}"
+    try:
+        with storage_errors(final):
+            folder.mkdir(parents=True, exist_ok=True)
+            for abandoned in folder.glob(f"{TEMPORARY}*"):
+                shutil.rmtree(abandoned)
+            _orbax().save(temporary / "state", args=ocp.args.StandardSave(_flatten(state)))
+            manifest = {
+                "format": FORMAT,
+                "update": update,
+                "seconds": seconds,
+                "score": score,
+                "identity": identity,
+                "files": _digests(temporary),
+            }
+            write_atomically(temporary / MANIFEST, json.dumps(manifest, indent=1).encode())
+            shutil.rmtree(final, ignore_errors=True)
+            temporary.rename(final)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    _remove_old(folder, update, keep)
+    return final
 
-    def __init__(self, folder: Path, identity: Mapping[str, Any], keep: int = 3) -> None:
-        if keep < 1:
-            raise ValueError(f"keep={keep}; at least 1 checkpoint must be kept")
-        self.folder = folder.absolute()
-        self.identity = json.loads(json.dumps(identity))
-        self.keep = keep
 
-    def save(
-        self, state: LearnerState, *, update: int, seconds: float, score: float | None
-    ) -> Path:
-        """Saves a state, then removes what is neither new nor best.
-
-        Raises:
-            StorageError: if it cannot be written; the checkpoints before it are then untouched.
-        """
-        final = self.folder / f"{PREFIX}{update:08d}"
-        temporary = self.folder / f"{TEMPORARY}{update:08d}"
-        try:
-            with storage_errors(final):
-                for abandoned in self.folder.glob(f"{TEMPORARY}*"):
-                    shutil.rmtree(abandoned)
-                self.folder.mkdir(parents=True, exist_ok=True)
-                _orbax().save(temporary / "state", args=ocp.args.StandardSave(_flatten(state)))
-                manifest = {
-                    "format": FORMAT,
-                    "update": update,
-                    "seconds": seconds,
-                    "score": score,
-                    "identity": self.identity,
-                    "files": _digests(temporary),
-                }
-                write_atomically(temporary / MANIFEST, json.dumps(manifest, indent=1).encode())
-                shutil.rmtree(final, ignore_errors=True)
-                temporary.rename(final)
-        except BaseException:
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise
-        self._remove_old(update)
-        return final
-
-    def _remove_old(self, update: int) -> None:
-        manifests = [_read_manifest(path) for path in _folders(self.folder)]
-        found = [c for c in manifests if isinstance(c, Checkpoint)]
-        # Later ones were passed over as damaged when this run was resumed from before them.
-        kept = [c for c in found if c.update <= update][: self.keep]
-        scored = [c for c in found if c.score is not None and c.update <= update]
-        kept += [max(scored, key=lambda c: (c.score, c.update))] if scored else []
-        for path in {c.path for c in found} - {c.path for c in kept}:
-            shutil.rmtree(path, ignore_errors=True)
+def _remove_old(folder: Path, update: int, keep: int) -> None:
+    manifests = [_read_manifest(path) for path in _folders(folder)]
+    found = [c for c in manifests if isinstance(c, Checkpoint)]
+    # Later ones were passed over as damaged when this run was resumed from before them.
+    kept = [c for c in found if c.update <= update][:keep]
+    scored = [(c.score, c.update, c) for c in found if c.score is not None and c.update <= update]
+    kept += [max(scored, key=lambda item: item[:2])[2]] if scored else []
+    for path in {c.path for c in found} - {c.path for c in kept}:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def newest(folder: Path, report: Callable[[str], None]) -> Checkpoint:

@@ -17,12 +17,13 @@ ENVS = "envs"
 
 
 def configure(num_devices: int | Literal["auto"] = "auto", *, num_envs: int | None = None) -> Mesh:
-    """Sets JAX up for a run and returns its mesh; call it before any other JAX computation.
+    """Sets JAX up for a run and returns its mesh.
 
-    On a CPU, each available core becomes a device. Data that functions close over becomes an
-    argument of the compiled program, not a constant in it, so that neither compile time nor memory
-    grows with it. Compiled programs are kept in `JAX_COMPILATION_CACHE_DIR`, else in the user's
-    cache folder.
+    To be called before anything imports Jumanji, which starts JAX; JAX that runs already keeps the
+    devices that it has. On a CPU, each available core becomes a device, but no more than there are
+    environments. Data that functions close over becomes an argument of the compiled program, not a
+    constant in it, so that neither compile time nor memory grows with it. Compiled programs are
+    kept in `JAX_COMPILATION_CACHE_DIR`, else in the user's cache folder.
 
     Args:
         num_devices: how many devices to use. "auto" is as many as there are, or, with `num_envs`,
@@ -32,12 +33,13 @@ def configure(num_devices: int | Literal["auto"] = "auto", *, num_envs: int | No
     Raises:
         ValueError: if there are fewer devices, or `num_envs` does not divide among them.
     """
-    if not jax.config.read("jax_compilation_cache_dir"):
+    if not jax.config.jax_compilation_cache_dir:  # type: ignore[attr-defined]
         cache = Path(platformdirs.user_cache_dir("ganno")) / "jax"
         jax.config.update("jax_compilation_cache_dir", str(cache))
     jax.config.update("jax_use_simplified_jaxpr_constants", True)
-    with contextlib.suppress(RuntimeError):  # JAX is running already, on the devices that it has
-        jax.config.update("jax_num_cpu_devices", available_cores())
+    with contextlib.suppress(RuntimeError):  # JAX runs already
+        cores = available_cores()
+        jax.config.update("jax_num_cpu_devices", min(cores, num_envs or cores))
     return make_mesh(jax.devices(), num_devices, num_envs=num_envs)
 
 

@@ -8,9 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-
-class StorageError(RuntimeError):
-    """Something could not be written or read; the message says what to do about it."""
+from systems.errors import StorageError
 
 
 @contextlib.contextmanager

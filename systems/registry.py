@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
+from typing import TypeAlias
 
 from jax.sharding import Mesh
 
@@ -13,20 +13,8 @@ from systems import rec_ippo, rec_mappo
 from systems.config import PPOConfig
 from systems.types import Learner
 
+MakeLearner: TypeAlias = Callable[[MultiAgentEnvironment, PPOConfig, Mesh | None], Learner]
 
-@dataclasses.dataclass(frozen=True)
-class System:
-    """A system as the host loop needs it.
-
-    Attributes:
-        config: the class of its options.
-        make_learner: `(env, config, mesh) -> learner`.
-    """
-
-    config: type[PPOConfig]
-    make_learner: Callable[[MultiAgentEnvironment, PPOConfig, Mesh | None], Learner]
-
-
-SYSTEMS = Registry[System]("system")
-SYSTEMS.add("rec_ippo", System(PPOConfig, rec_ippo.make_learner))
-SYSTEMS.add("rec_mappo", System(PPOConfig, rec_mappo.make_learner))
+SYSTEMS = Registry[MakeLearner]("system")
+SYSTEMS.add("rec_ippo", rec_ippo.make_learner)
+SYSTEMS.add("rec_mappo", rec_mappo.make_learner)

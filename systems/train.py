@@ -1,0 +1,145 @@
+"""Trains a system: `python -m systems.train env=fashion_mnist_cnn2 scale=cpu`.
+
+Any option of the environment (`ganno_env.make_env`) or the system (`systems.config.PPOConfig`) may
+be set, as in `env.epochs=10 system.gamma=0.95`. `resume=FOLDER` goes on with a run as if it had
+never stopped.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from systems.config import PPOConfig, from_mapping
+from systems.devices import configure
+from systems.errors import RunError, StorageError
+
+CONFIG = "config.yaml"
+OVERRIDES = "overrides.json"
+RUNS = Path("runs")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command; `arguments` are the command line's if not given.
+
+    Exits with 0 only if training reached its end: 1 after an error, 128 and the signal's number
+    after a signal.
+    """
+    try:
+        sys.argv[1:] = complete(sys.argv[1:] if arguments is None else arguments)
+    except ValueError as error:
+        _fail(error)
+    _hydra_main()
+
+
+def complete(arguments: Sequence[str]) -> list[str]:
+    """Hydra's arguments from the user's.
+
+    Options of the environment and the system are let through whether the configs mention them or
+    not: they have checks of their own, whose errors list what there is. `resume=FOLDER` brings
+    along the options that the run was begun with, each unless it is given again.
+
+    Raises:
+        ValueError: if there is no run to resume.
+    """
+    given = [f"++{a}" if re.match(r"(env|system)\.[\w.]+=", a) else a for a in arguments]
+    folder = next((a.partition("=")[2] for a in given if a.startswith("resume=")), "")
+    if folder in ("", "null"):
+        return given
+    path = Path(folder) / OVERRIDES
+    try:
+        begun_with = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"resume={folder}: there is no run to resume, as {path} cannot be read ({error}); give "
+            "the folder that systems.train wrote"
+        ) from error
+    keys = {a.partition("=")[0] for a in given}
+    return [a for a in begun_with if a.partition("=")[0] not in keys] + given
+
+
+@hydra.main(version_base="1.3", config_path="../configs", config_name="train")
+def _hydra_main(options: DictConfig) -> None:
+    try:
+        _run(options)
+    except (ValueError, RunError) as error:
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+            raise
+        _fail(error)
+
+
+def _run(options: DictConfig) -> None:
+    values: Any = OmegaConf.to_container(options, resolve=True)
+    system = values["system"].pop("name")
+    config = from_mapping(PPOConfig, values["system"])
+    mesh = configure(values["num_devices"], num_envs=config.num_envs)
+    # Only now: Jumanji starts JAX as it is imported.
+    from ganno_env import make_env
+    from systems.training import train
+
+    env = make_env(**values["env"])
+    resume, hydra_config = values["resume"], HydraConfig.get()
+    folder = Path(resume) if resume else _new_folder(values["output_dir"], hydra_config)
+    kept = [a for a in hydra_config.overrides.task if not a.startswith(("resume=", "output_dir="))]
+    result = train(
+        env,
+        config,
+        system=system,
+        seed=values["seed"],
+        mesh=mesh,
+        output_dir=folder,
+        resume=bool(resume),
+        environment=values["env"],
+        loggers=values["logger"],
+        checkpoint_every=values["checkpoint_every"],
+        keep=values["keep"],
+        max_skipped_updates=values["max_skipped_updates"],
+        documents={CONFIG: OmegaConf.to_yaml(options), OVERRIDES: json.dumps(kept, indent=1)},
+    )
+    if result.stopped_by is not None:
+        print(
+            f"stopped by {result.stopped_by.name} after update {len(result.records)} of "
+            f"{config.num_updates}; go on with: python -m systems.train resume={folder}",
+            file=sys.stderr,
+        )
+        sys.exit(128 + result.stopped_by)
+
+
+def _new_folder(output_dir: str | None, hydra_config: Any) -> Path:
+    if output_dir is not None:
+        return Path(output_dir)
+    choices = hydra_config.runtime.choices
+    now = datetime.datetime.now().strftime("%Y-%m-%d-%H%M%S")
+    name = f"{choices.env}-{choices.system}-{now}"
+    for suffix in ("", *(f"-{i}" for i in range(2, 1000))):
+        folder = RUNS / f"{name}{suffix}"
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise StorageError(
+                f"could not make {folder}: {error.strerror}; choose a folder that can be written "
+                "to (output_dir=...)"
+            ) from error
+        return folder
+    raise StorageError(f"there are too many runs named {name}; give an output_dir")
+
+
+def _fail(error: Exception) -> NoReturn:
+    print(f"error: {error}", file=sys.stderr)
+    sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,215 @@
+"""The host loop: everything around the compiled update."""
+
+from __future__ import annotations
+
+import dataclasses
+import resource
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from systems.config import PPOConfig
+from systems.curves import draw_training_curve
+from systems.devices import make_mesh
+from systems.errors import TrainingDivergedError
+from systems.loggers import Record, Run, make_loggers
+from systems.policy import Policy
+from systems.registry import SYSTEMS
+from systems.runs import Progress, TrainingRun
+from systems.signals import StopRequest
+from systems.types import Learner, LearnerState, Metrics
+
+CURVE = "training.png"
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainResult:
+    """What training came to.
+
+    Attributes:
+        policy: with the parameters after the last update.
+        state: the learner's, after the last update.
+        records: each update's figures, those from before a resumption included.
+        folder: where everything is, if it was written.
+        stopped_by: the signal that ended the run before its last update, if one did.
+    """
+
+    policy: Policy
+    state: LearnerState
+    records: list[Record]
+    folder: Path | None
+    stopped_by: signal.Signals | None
+
+
+def train(
+    env: Any,
+    config: PPOConfig,
+    *,
+    system: str = "rec_ippo",
+    seed: int = 0,
+    mesh: Mesh | None = None,
+    output_dir: Path | str | None = None,
+    resume: bool = False,
+    environment: Mapping[str, Any] | None = None,
+    loggers: Mapping[str, Mapping[str, Any] | None] | None = None,
+    checkpoint_every: int = 10,
+    keep: int = 3,
+    max_skipped_updates: int = 10,
+    documents: Mapping[str, str] | None = None,
+) -> TrainResult:
+    """Trains a system on an environment.
+
+    With an `output_dir`, leaves there a policy (`policy.npz`), training checkpoints, a picture of
+    the training curve and whatever the loggers write. On SIGTERM or SIGINT, ends after the update
+    that is under way, and saves.
+
+    Args:
+        env: a multi-agent Jumanji environment with `ganno_env.types.Observation`s.
+        config: the system's options.
+        system: a name in `SYSTEMS`.
+        seed: what all randomness follows from.
+        mesh: the devices (`systems.devices.configure`); one if not given.
+        output_dir: where to write; nothing is written if not given.
+        resume: go on from the newest whole checkpoint in `output_dir`.
+        environment: what the environment was made from, plain JSON: kept with the policy, and
+            compared on resuming.
+        loggers: options of each logger, by its name in `LOGGERS`; by default "jsonl" alone, or none
+            without an `output_dir`.
+        checkpoint_every: updates between two checkpoints; the last update is always followed by
+            one.
+        keep: how many of the newest checkpoints to keep, beside the best.
+        max_skipped_updates: how many updates in a row may fail to be finite.
+        documents: texts to leave in `output_dir` too, by file name.
+
+    Raises:
+        ValueError: before any training, for bad arguments, an `output_dir` with another run in it,
+            a logger that cannot start, or nothing (or something else) to resume from.
+        StorageError: if a checkpoint or policy cannot be written; those before it are intact.
+        TrainingDivergedError: if too many updates in a row were not finite.
+    """
+    for name, value in (
+        ("checkpoint_every", checkpoint_every),
+        ("keep", keep),
+        ("max_skipped_updates", max_skipped_updates),
+    ):
+        if value < 1:
+            raise ValueError(f"{name}={value}; it must be at least 1")
+    folder = None if output_dir is None else Path(output_dir)
+    if loggers is None:
+        loggers = {"jsonl": None} if folder else {}
+    if folder is None and (homeless := sorted(set(loggers) - {"console"})):
+        raise ValueError(f"loggers {homeless} write files; give an output_dir, or leave them out")
+    mesh = make_mesh(jax.devices(), 1) if mesh is None else mesh
+    learner = SYSTEMS[system](env, config, mesh)
+    run = TrainingRun(
+        env=env,
+        environment=environment or {"name": type(env).__name__},
+        system=system,
+        config=config,
+        seed=seed,
+        folder=folder,
+        keep=keep,
+        num_devices=mesh.size,
+        documents=documents or {},
+    )
+    state = learner.init(jax.random.PRNGKey(seed))
+    at = run.resume(state) if resume else run.begin(state)
+    sink = make_loggers(loggers, _described(run, at))
+
+    saved = at.update
+    with StopRequest() as stop:
+        while at.update < config.num_updates and stop.received is None:
+            at = _advance(learner, config, at)
+            sink.log(at.records[-1])
+            skipped = at.records[-1]["skipped_updates_in_a_row"]
+            if at.update % checkpoint_every == 0 or skipped >= max_skipped_updates:
+                run.save(at)
+                saved = at.update
+            if skipped >= max_skipped_updates:
+                raise TrainingDivergedError(
+                    f"{skipped:.0f} updates in a row were not finite; the last good parameters are "
+                    f"in {folder or 'no folder, as no output_dir was given'}. Try lower learning "
+                    "rates or a smaller max_gradient_norm"
+                )
+        if saved < at.update:
+            run.save(at)
+    if folder is not None:
+        draw_training_curve(at.records, folder / CURVE)
+    sink.finish(_summary(run, at))
+    return TrainResult(
+        policy=run.policy(at),
+        state=at.state,
+        records=at.records,
+        folder=folder,
+        stopped_by=stop.received,
+    )
+
+
+def _advance(learner: Learner, config: PPOConfig, at: Progress) -> Progress:
+    """One update, and its record. Fetching the metrics is the loop's one wait for the devices."""
+    began = time.monotonic()
+    state, metrics = learner.update(at.state)
+    figures = _figures(metrics)
+    took = time.monotonic() - began
+    update, seconds = at.update + 1, at.seconds + took
+    record: Record = {
+        "update": update,
+        "env_steps": update * config.timesteps_per_update,
+        "seconds": seconds,
+        "steps_per_second": config.timesteps_per_update / took,
+        **figures,
+    }
+    return Progress(state=state, update=update, seconds=seconds, records=[*at.records, record])
+
+
+def _figures(metrics: Metrics) -> dict[str, float]:
+    """On the host; without the means over episodes where no episode ended."""
+    figures = {name: float(value) for name, value in jax.device_get(metrics).items()}
+    if figures["episodes"] == 0:
+        figures = {k: v for k, v in figures.items() if not k.startswith("episode_")}
+    return figures
+
+
+def _described(run: TrainingRun, at: Progress) -> Run:
+    return Run(
+        name=run.folder.name if run.folder else run.system,
+        folder=run.folder or Path(),
+        system=run.system,
+        environment=run.environment_name,
+        seed=run.seed,
+        config=run.identity,
+        num_updates=run.config.num_updates,
+        timesteps_per_update=run.config.timesteps_per_update,
+        first_update=at.update,
+    )
+
+
+def _summary(run: TrainingRun, at: Progress) -> dict[str, Any]:
+    returns = [r["episode_return"] for r in at.records if "episode_return" in r]
+    tenth = max(len(returns) // 10, 1)
+    summary: dict[str, Any] = {
+        "environment steps": at.update * run.config.timesteps_per_update,
+        "updates": f"{at.update} of {run.config.num_updates}",
+        "updates skipped": int(at.records[-1]["skipped_updates"]) if at.records else 0,
+        "seconds": round(at.seconds, 1),
+        "peak memory (MB)": round(_peak_memory() / 1e6),
+    }
+    if returns:
+        summary["return, first tenth"] = float(np.mean(returns[:tenth]))
+        summary["return, last tenth"] = float(np.mean(returns[-tenth:]))
+    if run.folder is not None:
+        summary["written to"] = str(run.folder)
+    return summary
+
+
+def _peak_memory() -> int:
+    """The most memory that this process ever had, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
