@@ -149,7 +149,7 @@ def restore(checkpoint: Checkpoint, state: LearnerState) -> LearnerState:
     }
     try:
         values = _orbax().restore(
-            checkpoint.path / "state", args=ocp.args.StandardRestore(abstract)
+            checkpoint.path.absolute() / "state", args=ocp.args.StandardRestore(abstract)
         )
     except Exception as error:
         raise StorageError(

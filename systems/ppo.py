@@ -48,11 +48,13 @@ def make_optimisers(config: PPOConfig) -> ActorCritic:
     """An Adam for each network, on its gradient clipped by global norm."""
 
     def adam(learning_rate: float) -> optax.GradientTransformation:
-        steps = config.num_updates * config.num_epochs * config.num_minibatches
-        end = 0.0 if config.anneal_learning_rates else learning_rate
+        rate: optax.ScalarOrSchedule = learning_rate
+        if config.anneal_learning_rates:
+            steps = config.num_updates * config.num_epochs * config.num_minibatches
+            rate = optax.linear_schedule(learning_rate, 0.0, steps)
         return optax.chain(
             optax.clip_by_global_norm(config.max_gradient_norm),
-            optax.adam(optax.linear_schedule(learning_rate, end, steps), eps=config.adam_epsilon),
+            optax.adam(rate, eps=config.adam_epsilon),
         )
 
     return ActorCritic(

@@ -50,7 +50,8 @@ class ConsoleLogger:
         )
         self._console.print(
             f"{run.name}: {run.num_updates} updates of {run.timesteps_per_update} environment "
-            "steps; the first includes compilation"
+            "steps; the first includes compilation",
+            soft_wrap=True,
         )
         self._task = self._progress.add_task(
             "training", total=run.num_updates, completed=run.first_update, figures=""
