@@ -9,12 +9,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.sharding import Mesh, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from benchmarks.cases import NUM_BRANCHES, NUM_CLASSES, NUM_ENVS, Case
 from benchmarks.stock_flax import stock_module
 from benchmarks.stock_torch import torch_training
 from ganno_env import NetworkTraining
+from ganno_env.compilation import jit_with_data
 from ganno_env.inner.loss import batch_gradient, normalise
 from ganno_env.vector import VectorEnv
 from systems.devices import ENVS
@@ -41,7 +42,9 @@ def environment(env: NetworkTraining, mesh: Mesh, num_envs: int = NUM_ENVS) -> C
         spec = PartitionSpec(ENVS)
         return jax.shard_map(function, mesh=mesh, in_specs=spec, out_specs=spec, check_vma=False)
 
-    reset, step = jax.jit(sharded(vector.reset)), jax.jit(sharded(vector.step), donate_argnums=0)
+    everywhere = NamedSharding(mesh, PartitionSpec())
+    reset = jit_with_data(sharded(vector.reset), data_sharding=everywhere)
+    step = jit_with_data(sharded(vector.step), donate_argnums=(0,), data_sharding=everywhere)
     state = [jax.block_until_ready(reset(jax.random.split(jax.random.key(0), num_envs)))[0]]
     actions = jnp.ones((num_envs, env.num_agents), jnp.int32)
 

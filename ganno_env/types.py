@@ -7,10 +7,12 @@ height, width and channels, K classes. Sizes are static; values live on the devi
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import chex
+import jax
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
 LayerKind: TypeAlias = Literal["linear", "convolutional", "attention"]
@@ -72,6 +74,11 @@ class Batch:
         return int(self.labels.shape[0])
 
 
+@functools.partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["train", "validation", "test"],
+    meta_fields=["name", "num_classes", "mean", "std", "source"],
+)
 @dataclasses.dataclass(frozen=True)
 class Dataset:
     """Three splits that never mix, and how to normalise their images.
@@ -190,5 +197,3 @@ class RunRecord:
     validation_loss: Float[Array, " T"]
     validation_accuracy: Float[Array, " T"]
     test_accuracy: Float[Array, " T"]
-
-

@@ -21,9 +21,8 @@ def configure(num_devices: int | Literal["auto"] = "auto", *, num_envs: int | No
 
     To be called before anything imports Jumanji, which starts JAX; JAX that runs already keeps the
     devices that it has. On a CPU, each available core becomes a device, but no more than there are
-    environments. Data that functions close over becomes an argument of the compiled program, not a
-    constant in it, so that neither compile time nor memory grows with it. Compiled programs are
-    kept in `JAX_COMPILATION_CACHE_DIR`, else in the user's cache folder.
+    environments. Compiled programs are kept in `JAX_COMPILATION_CACHE_DIR`, else in the user's
+    cache folder.
 
     Args:
         num_devices: how many devices to use. "auto" is as many as there are, or, with `num_envs`,
@@ -36,7 +35,6 @@ def configure(num_devices: int | Literal["auto"] = "auto", *, num_envs: int | No
     if not jax.config.jax_compilation_cache_dir:  # type: ignore[attr-defined]
         cache = Path(platformdirs.user_cache_dir("ganno")) / "jax"
         jax.config.update("jax_compilation_cache_dir", str(cache))
-    jax.config.update("jax_use_simplified_jaxpr_constants", True)
     with contextlib.suppress(RuntimeError):  # JAX runs already
         cores = available_cores()
         jax.config.update("jax_num_cpu_devices", min(cores, num_envs or cores))

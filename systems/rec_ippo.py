@@ -18,6 +18,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Bool, Float
 
+from ganno_env.compilation import jit_with_data
 from ganno_env.types import PRNGKey
 from ganno_env.vector import MultiAgentEnvironment, VectorEnv
 from systems import networks
@@ -72,11 +73,16 @@ def make_learner(
     parts_of_state["acting"] = NamedSharding(mesh, PartitionSpec(ENVS))
     sharding = LearnerState(**parts_of_state)
     return Learner(
-        init=jax.jit(partial(init, parts, vector_env, mesh), out_shardings=sharding),
-        update=jax.jit(
+        init=jit_with_data(
+            partial(init, parts, vector_env, mesh),
+            out_shardings=sharding,
+            data_sharding=everywhere,
+        ),
+        update=jit_with_data(
             partial(update, parts, vector_env, mesh),
             out_shardings=(sharding, everywhere),
-            donate_argnums=0,
+            donate_argnums=(0,),
+            data_sharding=everywhere,
         ),
         sharding=sharding,
     )

@@ -1,0 +1,55 @@
+"""Compiling functions that close over datasets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+
+
+def jit_with_data(
+    function: Callable[..., Any],
+    *,
+    donate_argnums: Sequence[int] = (),
+    out_shardings: Any = None,
+    data_sharding: jax.sharding.Sharding | None = None,
+) -> Callable[..., Any]:
+    """`jax.jit`, but arrays that `function` closes over are arguments of the compiled program.
+
+    `jit` would write a dataset that an environment holds into the program as a constant: copied,
+    hashed and compiled with it. Here neither compile time nor the program grows with the data, and
+    each device holds it once.
+
+    Args:
+        function: pure, with positional arguments that are trees of arrays.
+        donate_argnums: arguments whose memory the results may take.
+        out_shardings: as `jax.jit`'s.
+        data_sharding: where the arrays closed over should live; where they are, if not given.
+    """
+    programs: dict[Any, Callable[..., Any]] = {}
+
+    def trace(*args: Any) -> Callable[..., Any]:
+        closed, shapes = jax.make_jaxpr(function, return_shape=True)(*args)
+        tree = jax.tree.structure(shapes)
+        data = closed.consts
+        if data_sharding is not None:
+            data = jax.device_put(data, data_sharding)
+
+        def run(data: list[Any], *args: Any) -> Any:
+            flat = jax.core.eval_jaxpr(closed.jaxpr, data, *jax.tree.leaves(args))
+            return jax.tree.unflatten(tree, flat)
+
+        donated = tuple(argnum + 1 for argnum in donate_argnums)
+        kwargs = {} if out_shardings is None else {"out_shardings": out_shardings}
+        compiled = jax.jit(run, donate_argnums=donated, **kwargs)
+        return lambda *args: compiled(data, *args)
+
+    def call(*args: Any) -> Any:
+        leaves, tree = jax.tree.flatten(args)
+        signature = (tree, *map(jax.typeof, leaves))
+        if signature not in programs:
+            programs[signature] = trace(*args)
+        return programs[signature](*args)
+
+    return call
