@@ -1,0 +1,138 @@
+import shutil
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from systems import checkpoint
+from systems.errors import StorageError
+
+IDENTITY = {"seed": 0, "config": {"gamma": 0.99, "layers": (8, 8)}}
+KEY = jax.random.PRNGKey(0)
+
+
+@pytest.fixture(scope="module")
+def states(learner):
+    first = learner.init(KEY)
+    second, _ = learner.update(learner.init(KEY))
+    return first, second
+
+
+@pytest.fixture(scope="module")
+def two(states, tmp_path_factory):
+    """A folder with two checkpoints."""
+    folder = tmp_path_factory.mktemp("checkpoints")
+    for update, state in enumerate(states, start=1):
+        save(folder, state, update)
+    return folder
+
+
+def save(folder, state, update, score=None, keep=3):
+    return checkpoint.save(
+        folder, IDENTITY, state, update=update, seconds=1.5, score=score, keep=keep
+    )
+
+
+def updates(folder):
+    return sorted(int(path.name.removeprefix(checkpoint.PREFIX)) for path in folder.iterdir())
+
+
+def test_restores_every_number_onto_its_devices(two, states):
+    found = checkpoint.newest(two, pytest.fail)
+    assert (found.update, found.seconds, found.score) == (2, 1.5, None)
+    restored = checkpoint.restore(found, states[0])
+    assert jax.tree.structure(restored) == jax.tree.structure(states[1])
+    for a, b in zip(jax.tree.leaves(restored), jax.tree.leaves(states[1]), strict=True):
+        np.testing.assert_array_equal(a, b)
+        assert (a.dtype, a.sharding) == (b.dtype, b.sharding)
+
+
+def files_of(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file() and path.stat().st_size)
+
+
+@pytest.mark.parametrize("point", range(20))
+def test_a_truncated_checkpoint_is_reported_and_the_one_before_it_used(
+    two, states, tmp_path, point
+):
+    folder = tmp_path / "copy"
+    shutil.copytree(two, folder)
+    files = files_of(folder / f"{checkpoint.PREFIX}{2:08d}")
+    victim = files[point % len(files)]
+    content = victim.read_bytes()
+    victim.write_bytes(content[: (point * 7919) % len(content)])
+    reports: list[str] = []
+    found = checkpoint.newest(folder, reports.append)
+    assert found.update == 1
+    assert len(reports) == 1
+    assert "damaged" in reports[0]
+    if point < 2:
+        restored = checkpoint.restore(found, states[1])
+        jax.tree.map(np.testing.assert_array_equal, restored, states[0])
+
+
+def test_a_changed_or_missing_file_is_damage_too(two, tmp_path):
+    for number, damage in enumerate(
+        (lambda f: f.write_bytes(b"x" * f.stat().st_size), Path.unlink)
+    ):
+        folder = tmp_path / str(number)
+        shutil.copytree(two, folder)
+        for path in list(folder.iterdir()):
+            damage(max(files_of(path), key=lambda file: file.stat().st_size))
+        with pytest.raises(ValueError, match="all 2 checkpoints in it are damaged"):
+            checkpoint.newest(folder, lambda message: None)
+
+
+def test_nothing_to_resume_from(tmp_path):
+    with pytest.raises(ValueError, match="it has none"):
+        checkpoint.newest(tmp_path / "absent", pytest.fail)
+
+
+def test_keeps_the_newest_and_the_best(states, tmp_path):
+    for update, score in enumerate((1.0, 5.0, None, 2.0, 3.0, 4.0), start=1):
+        save(tmp_path, states[0], update, score, keep=2)
+    assert updates(tmp_path) == [2, 5, 6]
+
+
+def test_what_came_after_the_point_of_resuming_is_removed(states, tmp_path):
+    for update in (10, 20, 30):
+        save(tmp_path, states[0], update)
+    damaged = tmp_path / f"{checkpoint.PREFIX}{30:08d}"
+    max(files_of(damaged), key=lambda file: file.stat().st_size).write_bytes(b"")
+    assert checkpoint.newest(tmp_path, lambda message: None).update == 20
+    save(tmp_path, states[0], 25, keep=1)
+    assert updates(tmp_path) == [25]
+
+
+def test_a_failed_save_leaves_what_was_there(states, tmp_path, monkeypatch):
+    save(tmp_path, states[0], 1)
+    before = files_of(tmp_path)
+
+    def full(*args, **kwargs):
+        raise RuntimeError("RESOURCE_EXHAUSTED: No space left on device")
+
+    monkeypatch.setattr(checkpoint, "_digests", full)
+    with pytest.raises(StorageError, match="No space left on device; nothing of it was kept"):
+        save(tmp_path, states[0], 2)
+    assert files_of(tmp_path) == before
+    monkeypatch.undo()
+    (tmp_path / f"{checkpoint.TEMPORARY}00000009" / "half").mkdir(parents=True)
+    save(tmp_path, states[0], 3)
+    assert updates(tmp_path) == [1, 3], "what a crash left is cleared away"
+
+
+def test_another_identity_is_refused_with_the_difference(two):
+    found = checkpoint.newest(two, pytest.fail)
+    checkpoint.check_identity(found, IDENTITY)
+    other = {"seed": 0, "config": {"gamma": 0.9, "layers": (8, 8)}, "more": 1}
+    with pytest.raises(ValueError, match=r"config.gamma: 0.99 in the checkpoint, 0.9 now; more: '"):
+        checkpoint.check_identity(found, other)
+
+
+def test_a_state_of_other_shapes_is_refused(two, states):
+    found = checkpoint.newest(two, pytest.fail)
+    other = states[0].replace(key=jnp.zeros((3,), jnp.uint32))
+    with pytest.raises(StorageError, match="does not hold the state of this learner"):
+        checkpoint.restore(found, other)
