@@ -26,6 +26,7 @@ FORMAT = "ganno-checkpoint-1"
 MANIFEST = "manifest.json"
 PREFIX = "update_"
 TEMPORARY = ".writing_"
+ABSENT = "(absent)"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Checkpoint:
         seconds: what training had taken by then.
         score: what "best" means, greatest first; None where nothing could be said.
         identity: what was trained: a run of another identity must not continue from here.
+        state: the type and shape of every array in it, by its name.
     """
 
     path: Path
@@ -45,6 +47,7 @@ class Checkpoint:
     seconds: float
     score: float | None
     identity: Mapping[str, Any]
+    state: Mapping[str, str]
 
 
 def save(
@@ -86,6 +89,7 @@ def save(
                 "seconds": seconds,
                 "score": score,
                 "identity": identity,
+                "state": _described(state),
                 "files": _digests(temporary),
             }
             write_atomically(temporary / MANIFEST, json.dumps(manifest, indent=1).encode())
@@ -141,8 +145,11 @@ def restore(checkpoint: Checkpoint, state: LearnerState) -> LearnerState:
         state: any state of the same learner; says the shapes, types and devices.
 
     Raises:
-        StorageError: if the files do not hold such a state.
+        ValueError: if it is the state of another learner.
+        StorageError: if the files cannot be read.
     """
+    problem = f"checkpoint {checkpoint.path} is of another learner's state"
+    _check_same(problem, checkpoint.state, _described(state))
     abstract = {
         name: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding)
         for name, x in _flatten(state).items()
@@ -153,26 +160,29 @@ def restore(checkpoint: Checkpoint, state: LearnerState) -> LearnerState:
         )
     except Exception as error:
         raise StorageError(
-            f"checkpoint {checkpoint.path} does not hold the state of this learner: {error}"
+            f"checkpoint {checkpoint.path} cannot be read: {error}; remove it to use an earlier one"
         ) from error
     return jax.tree.unflatten(jax.tree.structure(state), [values[name] for name in abstract])
 
 
 def check_identity(checkpoint: Checkpoint, identity: Mapping[str, Any]) -> None:
     """Raises `ValueError`, showing the differences, if a checkpoint is of another identity."""
-    saved = _flatten_mapping(checkpoint.identity)
-    wanted = _flatten_mapping(json.loads(json.dumps(identity)))
-    missing = "(absent)"
+    _check_same(
+        f"checkpoint {checkpoint.path} is of another run",
+        _flatten_mapping(checkpoint.identity),
+        _flatten_mapping(json.loads(json.dumps(identity))),
+    )
+
+
+def _check_same(problem: str, saved: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     differences = [
-        f"{key}: {saved.get(key, missing)!r} in the checkpoint, {wanted.get(key, missing)!r} now"
+        f"{key}: {saved.get(key, ABSENT)!r} in the checkpoint, {wanted.get(key, ABSENT)!r} now"
         for key in sorted(saved.keys() | wanted.keys())
-        if saved.get(key, missing) != wanted.get(key, missing)
+        if saved.get(key, ABSENT) != wanted.get(key, ABSENT)
     ]
     if differences:
-        raise ValueError(
-            f"checkpoint {checkpoint.path} is of another run: {'; '.join(differences)}. Resume "
-            "with the same options, or start a new run"
-        )
+        shown = "; ".join(differences[:10]) + ("; and more" if len(differences) > 10 else "")
+        raise ValueError(f"{problem}: {shown}. Resume with the same options, or start a new run")
 
 
 def _orbax() -> ocp.Checkpointer:
@@ -182,6 +192,10 @@ def _orbax() -> ocp.Checkpointer:
 def _flatten(state: LearnerState) -> dict[str, jax.Array]:
     leaves, _ = jax.tree_util.tree_flatten_with_path(state)
     return {jax.tree_util.keystr(path, simple=True, separator="."): x for path, x in leaves}
+
+
+def _described(state: LearnerState) -> dict[str, str]:
+    return {name: f"{x.dtype}{list(x.shape)}" for name, x in _flatten(state).items()}
 
 
 def _flatten_mapping(value: Any, prefix: str = "") -> dict[str, Any]:
@@ -204,7 +218,7 @@ def _read_manifest(path: Path) -> Checkpoint | str:
         manifest = json.loads((path / MANIFEST).read_bytes())
         if manifest["format"] != FORMAT:
             return f"its format is {manifest['format']!r}, not {FORMAT!r}"
-        fields = ("update", "seconds", "score", "identity")
+        fields = ("update", "seconds", "score", "identity", "state")
         return Checkpoint(path=path, **{name: manifest[name] for name in fields})
     except (OSError, ValueError, KeyError, TypeError) as error:
         return f"{MANIFEST} cannot be read: {error}"

@@ -76,7 +76,7 @@ class PPOConfig:
     """Every option of rec-IPPO and rec-MAPPO, checked on construction (`ValueError`).
 
     The defaults are the paper's (appendix D), and Mava 0.2.0's where the paper is silent, but for
-    `observation_clip`, which both lack and an unseen network needs (`normalisation.normalise`).
+    `observation_clip`, which both lack and an unseen network needs (`normalise_observations`).
 
     Attributes:
         total_timesteps: environment steps, over all environments; a last rollout that would exceed

@@ -63,20 +63,25 @@ def standard_deviation(statistics: RunningStatistics) -> Float[Array, "*S"]:
     return jnp.maximum(jnp.sqrt(statistics.variance), MINIMUM_STD)
 
 
-def normalise(
-    statistics: RunningStatistics, x: Float[Array, "... *S"], limit: float | None = None
+def normalise(statistics: RunningStatistics, x: Float[Array, "... *S"]) -> Float[Array, "... *S"]:
+    """`(x - mean) / std`."""
+    return (x - statistics.mean) / standard_deviation(statistics)
+
+
+def normalise_observations(
+    statistics: RunningStatistics, x: Float[Array, "... *S"], limit: float | None
 ) -> Float[Array, "... *S"]:
-    """`(x - mean) / std`, finite, and within `[-limit, limit]` if there is a limit.
+    """As `normalise`, but finite whatever `x` is, and within `[-limit, limit]` if there is a limit.
 
     A limit matters where a feature that never varied in training does so in use: its standard
     deviation is then the floor, and any difference would come out in the millions.
     """
-    normalised = (_finite(x) - statistics.mean) / standard_deviation(statistics)
+    normalised = normalise(statistics, _finite(x))
     return normalised if limit is None else jnp.clip(normalised, -limit, limit)
 
 
 def denormalise(statistics: RunningStatistics, x: Float[Array, "... *S"]) -> Float[Array, "... *S"]:
-    """The inverse of `normalise` without a limit."""
+    """The inverse of `normalise`."""
     return x * standard_deviation(statistics) + statistics.mean
 
 

@@ -24,7 +24,7 @@ from ganno_env.types import Observation, PRNGKey
 from systems import networks
 from systems.config import PPOConfig
 from systems.files import write_atomically
-from systems.normalisation import RunningStatistics, normalise
+from systems.normalisation import RunningStatistics, normalise_observations
 
 FORMAT = "ganno-policy-1"
 FILE_NAME = "policy.npz"
@@ -75,7 +75,9 @@ class Policy:
         Returns:
             The hidden state to act with next, and the actions, int32.
         """
-        view = normalise(self.statistics, observation.agents_view, self.observation_limit)
+        view = normalise_observations(
+            self.statistics, observation.agents_view, self.observation_limit
+        )
         output: Any = self.actor.apply(
             self.params,
             hidden,

@@ -17,7 +17,13 @@ from jaxtyping import Array, Bool, Float, Int
 from ganno_env.types import Observation, PRNGKey
 from systems import losses, networks
 from systems.config import PPOConfig
-from systems.normalisation import RunningStatistics, denormalise, normalise, update_statistics
+from systems.normalisation import (
+    RunningStatistics,
+    denormalise,
+    normalise,
+    normalise_observations,
+    update_statistics,
+)
 from systems.returns import generalised_advantages, sequence_starts, to_sequences
 from systems.types import ActorCritic, CriticView, Learned, Metrics, Sequences, Transition
 
@@ -143,7 +149,7 @@ def prepare(
     statistics = learned.value_statistics
 
     def view(observation: Observation) -> Float[Array, "T E N F"]:
-        return normalise(
+        return normalise_observations(
             learned.observation_statistics, observation.agents_view, config.observation_limit
         )
 

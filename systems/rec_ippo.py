@@ -24,7 +24,7 @@ from ganno_env.vector import MultiAgentEnvironment, VectorEnv
 from systems import networks
 from systems.config import PPOConfig
 from systems.devices import ENVS, check_divides, make_mesh
-from systems.normalisation import initial_statistics, normalise
+from systems.normalisation import initial_statistics, normalise_observations
 from systems.ppo import Parts, learn, make_parts, policy
 from systems.types import (
     Acting,
@@ -187,7 +187,7 @@ def rollout(
 
     def step(acting: Acting, keys: PRNGKey) -> tuple[Acting, Transition]:
         observation = acting.observation
-        view = normalise(
+        view = normalise_observations(
             learned.observation_statistics, observation.agents_view, parts.config.observation_limit
         )
         hidden, logits = policy(

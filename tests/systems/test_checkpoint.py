@@ -134,5 +134,7 @@ def test_another_identity_is_refused_with_the_difference(two):
 def test_a_state_of_other_shapes_is_refused(two, states):
     found = checkpoint.newest(two, pytest.fail)
     other = states[0].replace(key=jnp.zeros((3,), jnp.uint32))
-    with pytest.raises(StorageError, match="does not hold the state of this learner"):
+    with pytest.raises(
+        ValueError, match=r"key: 'uint32\[2\]' in the checkpoint, 'uint32\[3\]' now"
+    ):
         checkpoint.restore(found, other)

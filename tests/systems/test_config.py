@@ -63,7 +63,7 @@ def test_every_system_has_a_config_file_and_the_defaults_are_the_classs(system):
 
 
 def test_an_unknown_system_is_answered_with_the_known_ones():
-    with pytest.raises(ValueError, match="unknown system 'ippo'.*known: rec_ippo, rec_mappo"):
+    with pytest.raises(ValueError, match=r"unknown system 'ippo'.*known: rec_ippo, rec_mappo"):
         SYSTEMS["ippo"]
 
 

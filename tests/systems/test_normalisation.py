@@ -10,6 +10,7 @@ from systems.normalisation import (
     denormalise,
     initial_statistics,
     normalise,
+    normalise_observations,
     standard_deviation,
     update_statistics,
 )
@@ -29,6 +30,7 @@ def test_begin_at_mean_0_and_standard_deviation_1():
     statistics = initial_statistics((3,))
     x = jnp.arange(6.0).reshape(2, 3)
     np.testing.assert_array_equal(normalise(statistics, x), x)
+    np.testing.assert_array_equal(normalise_observations(statistics, x, None), x)
     np.testing.assert_array_equal(denormalise(statistics, x), x)
 
 
@@ -50,15 +52,15 @@ def test_stay_finite_whatever_comes(stream):
     statistics = initial_statistics((2,))
     for batch in stream:
         statistics = update_statistics(statistics, batch)
-        assert np.isfinite(normalise(statistics, batch, 10.0)).all()
+        assert np.isfinite(normalise_observations(statistics, batch, 10.0)).all()
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(statistics))
     assert (standard_deviation(statistics) >= MINIMUM_STD).all()
 
 
 def test_a_feature_that_never_varied_is_cut_off_when_it_does():
     statistics = update_statistics(initial_statistics((1,)), jnp.zeros((8, 1)))
-    assert normalise(statistics, jnp.ones((1,)), 10.0) == 10.0
-    assert normalise(statistics, jnp.zeros((1,)), 10.0) == 0.0
+    assert normalise_observations(statistics, jnp.ones((1,)), 10.0) == 10.0
+    assert normalise_observations(statistics, jnp.zeros((1,)), 10.0) == 0.0
 
 
 def test_scalar_statistics_take_batches_of_any_shape():

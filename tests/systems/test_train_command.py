@@ -1,0 +1,101 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import hydra
+import pytest
+from omegaconf import OmegaConf
+
+from systems import train as command
+from systems.config import PPOConfig, from_mapping
+from systems.loggers import LOGGERS
+
+ROOT = Path(__file__).resolve().parents[2]
+CACHE = {
+    "JAX_COMPILATION_CACHE_DIR": str(ROOT / ".cache" / "jax"),
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",
+}
+
+
+def compose(*arguments):
+    with hydra.initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
+        options = hydra.compose("train", overrides=command.complete(arguments))
+        return OmegaConf.to_container(options, resolve=True)
+
+
+@pytest.mark.parametrize("scale", ["smoke", "cpu", "paper"])
+@pytest.mark.parametrize("system", ["rec_ippo", "rec_mappo"])
+def test_scales_and_systems_fit_together(scale, system):
+    options = compose(f"scale={scale}", f"system={system}", "env=fashion_mnist_cnn2")
+    assert options["system"].pop("name") == system
+    assert from_mapping(PPOConfig, options["system"]).num_updates > 0
+    assert list(options["logger"]) == ["console", "jsonl"]
+
+
+def test_several_loggers():
+    options = compose("logger=[jsonl,marl_eval,wandb]", "logger.wandb.project=other")
+    assert list(options["logger"]) == ["jsonl", "marl_eval", "wandb"]
+    assert options["logger"]["wandb"]["project"] == "other"
+    for path in (ROOT / "configs" / "logger").iterdir():
+        assert set(OmegaConf.load(path)) == {path.stem} <= set(LOGGERS)
+
+
+def test_any_option_of_the_system_and_the_environment_is_let_through():
+    options = compose("system.gama=0.9", "env.features=[progress]", "system.gamma=0.5")
+    assert options["env"]["features"] == ["progress"]
+    assert options["system"]["gamma"] == 0.5
+    del options["system"]["name"]
+    with pytest.raises(ValueError, match="unknown system option 'gama'"):
+        from_mapping(PPOConfig, options["system"])
+
+
+def test_resuming_brings_back_the_options_that_are_not_given_again(tmp_path):
+    begun_with = ["scale=smoke", "++system.gamma=0.5", "seed=3"]
+    (tmp_path / command.OVERRIDES).write_text(json.dumps(begun_with))
+    completed = command.complete([f"resume={tmp_path}", "system.gamma=0.9"])
+    assert completed == ["scale=smoke", "seed=3", f"resume={tmp_path}", "++system.gamma=0.9"]
+    assert command.complete(["resume=null"]) == ["resume=null"]
+
+
+def run(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "systems.train", *arguments],
+        cwd=ROOT, env=os.environ | CACHE, capture_output=True, text=True, check=False, timeout=240,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("system.gamma=2", "error: gamma=2; it must be in [0, 1]"),
+        ("resume=nowhere", "error: resume=nowhere: there is no run to resume"),
+        ("system=ppo", "rec_mappo"),
+    ],
+)
+def test_an_error_is_one_line_and_an_exit_code(argument, message):
+    done = run(argument)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_trains_and_resumes_on_digits(tmp_path):
+    sizes = [
+        "env=digits_cnn2", "scale=smoke", "env.updates_per_step=2", "env.epochs=1",
+        "env.train_size=128", "system.rollout_length=8", "num_devices=1",
+    ]  # fmt: skip
+    folder = tmp_path / "run"
+    done = run(*sizes, "system.total_timesteps=64", f"output_dir={folder}")
+    assert done.returncode == 0, done.stderr
+    assert "return, last tenth" in done.stderr
+    names = {path.name for path in folder.iterdir()}
+    assert names == {
+        "checkpoints", "config.yaml", "metrics.jsonl", "overrides.json", "policy.npz",
+        "training.png",
+    }  # fmt: skip
+    resumed = run(f"resume={folder}", "system.total_timesteps=96")
+    assert resumed.returncode == 0, resumed.stderr
+    assert len((folder / "metrics.jsonl").read_text().splitlines()) == 3

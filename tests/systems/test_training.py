@@ -1,0 +1,208 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from systems import runs
+from systems.errors import StorageError, TrainingDivergedError
+from systems.loggers import LOGGERS
+from systems.loggers.jsonl import read_records
+from systems.policy import load_policy
+from systems.training import TrainResult, train
+from tests.systems.conftest import small_config
+from tests.toys import Recall
+
+ROOT = Path(__file__).resolve().parents[2]
+UPDATES = 6
+
+
+def train_for(updates: int, folder: Path | None = None, **options) -> TrainResult:
+    config = small_config(total_timesteps=64 * updates)
+    return train(Recall(), config, output_dir=folder, **options)
+
+
+def without_times(records):
+    return [{k: v for k, v in r.items() if "second" not in k} for r in records]
+
+
+def assert_same(a: TrainResult, b: TrainResult) -> None:
+    jax.tree.map(np.testing.assert_array_equal, a.state, b.state)
+    jax.tree.map(np.testing.assert_array_equal, a.policy.params, b.policy.params)
+    assert without_times(a.records) == without_times(b.records)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    return train_for(UPDATES, tmp_path_factory.mktemp("runs") / "whole", checkpoint_every=4)
+
+
+def test_leaves_everything_in_its_folder(uninterrupted):
+    folder = uninterrupted.folder
+    names = {path.name for path in folder.iterdir()}
+    assert names == {"checkpoints", "metrics.jsonl", "policy.npz", "training.png"}
+    assert {p.name for p in (folder / "checkpoints").iterdir()} == {
+        "update_00000004", "update_00000006",
+    }  # fmt: skip
+    assert (folder / "training.png").read_bytes().startswith(b"\x89PNG")
+    records = read_records(folder / "metrics.jsonl")
+    assert records == uninterrupted.records
+    assert [r["update"] for r in records] == list(range(1, UPDATES + 1))
+    assert [r["env_steps"] for r in records] == [64 * u for u in range(1, UPDATES + 1)]
+    assert uninterrupted.stopped_by is None
+
+
+def test_the_policy_has_the_parameters_after_the_last_update(uninterrupted):
+    learned = uninterrupted.state.learned
+    loaded = load_policy(uninterrupted.folder, Recall())
+    for policy in (uninterrupted.policy, loaded):
+        jax.tree.map(np.testing.assert_array_equal, policy.params, learned.params.actor)
+        jax.tree.map(
+            np.testing.assert_array_equal, policy.statistics, learned.observation_statistics
+        )
+    cost = loaded.information["training"]
+    assert (cost["updates"], cost["env_steps"]) == (UPDATES, 64 * UPDATES)
+    assert cost["seconds"] > 0
+    assert loaded.information["config"]["gamma"] == 0.99
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(uninterrupted, tmp_path):
+    train_for(3, tmp_path, checkpoint_every=2)
+    resumed = train_for(UPDATES, tmp_path, resume=True)
+    assert_same(resumed, uninterrupted)
+    assert without_times(read_records(tmp_path / "metrics.jsonl")) == without_times(
+        uninterrupted.records
+    )
+    again = train_for(UPDATES, tmp_path, resume=True)
+    assert_same(again, uninterrupted)
+
+
+def test_a_signal_ends_the_run_after_its_update_and_it_can_go_on(
+    uninterrupted, tmp_path, monkeypatch, capfd
+):
+    class Killer:
+        def __init__(self, run):
+            pass
+
+        def log(self, record):
+            if record["update"] == 3:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        def finish(self, summary):
+            pass
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setitem(LOGGERS._members, "killer", Killer)
+    stopped = train_for(UPDATES, tmp_path, loggers={"jsonl": None, "killer": None})
+    assert stopped.stopped_by is signal.SIGTERM
+    assert len(stopped.records) == 3
+    assert "finishing this update" in capfd.readouterr().err
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert_same(train_for(UPDATES, tmp_path, resume=True), uninterrupted)
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_as_if_nothing_had_happened(uninterrupted, tmp_path):
+    script = f"""
+import tests.conftest
+import time
+from tests.systems import test_training as t
+class Slow:
+    def __init__(self, run): pass
+    def log(self, record): time.sleep(0.3)
+    def finish(self, summary): pass
+t.LOGGERS.add("slow", Slow)
+loggers = {{"jsonl": None, "slow": None}}
+t.train_for({UPDATES}, {str(tmp_path)!r}, checkpoint_every=1, loggers=loggers)
+"""
+    process = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT)
+    metrics = tmp_path / "metrics.jsonl"
+    deadline = time.monotonic() + 120
+    while not (metrics.exists() and metrics.read_text().count("\n") >= 3):
+        assert process.poll() is None, "it should not have ended yet"
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    assert_same(train_for(UPDATES, tmp_path, resume=True), uninterrupted)
+
+
+def test_a_damaged_newest_checkpoint_costs_only_time(uninterrupted, tmp_path, capfd):
+    train_for(4, tmp_path, checkpoint_every=2)
+    manifest = tmp_path / runs.CHECKPOINTS / "update_00000004" / "manifest.json"
+    manifest.write_bytes(manifest.read_bytes()[:50])
+    assert_same(train_for(UPDATES, tmp_path, resume=True), uninterrupted)
+    assert "update_00000004 is damaged" in capfd.readouterr().err
+
+
+def test_only_the_same_run_is_resumed(uninterrupted):
+    with pytest.raises(ValueError, match="seed: 0 in the checkpoint, 1 now"):
+        train_for(UPDATES, uninterrupted.folder, resume=True, seed=1)
+
+
+def test_a_folder_with_a_run_is_not_written_to(uninterrupted):
+    before = {p: p.stat().st_mtime_ns for p in uninterrupted.folder.rglob("*")}
+    with pytest.raises(ValueError, match="has a run in it already"):
+        train_for(UPDATES, uninterrupted.folder)
+    assert before == {p: p.stat().st_mtime_ns for p in uninterrupted.folder.rglob("*")}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"resume": True}, "resume needs output_dir"),
+        ({"loggers": {"jsonl": None}}, r"loggers \['jsonl'\] write files"),
+        ({"loggers": {"consol": None}}, r"\['consol'\]"),
+        ({"keep": 0}, "keep=0; it must be at least 1"),
+        ({"checkpoint_every": 0}, "checkpoint_every=0"),
+        ({"system": "ppo"}, "unknown system 'ppo'"),
+    ],
+)
+def test_bad_arguments_are_refused_before_training(options, message):
+    with pytest.raises(ValueError, match=message):
+        train_for(UPDATES, **options)
+
+
+def test_a_folder_that_cannot_be_made_is_refused_before_training(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match=r"could not write .*file/run: Not a directory"):
+        train_for(UPDATES, tmp_path / "file" / "run")
+
+
+def test_a_disk_that_fills_up_leaves_the_checkpoint_before(tmp_path, monkeypatch):
+    real = runs.checkpoints._digests
+
+    def full(path):
+        if "00000004" in str(path):
+            raise OSError(28, "No space left on device")
+        return real(path)
+
+    monkeypatch.setattr(runs.checkpoints, "_digests", full)
+    with pytest.raises(StorageError, match="No space left on device"):
+        train_for(UPDATES, tmp_path, checkpoint_every=2)
+    monkeypatch.undo()
+    assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["update_00000002"]
+    assert train_for(UPDATES, tmp_path, resume=True).records[-1]["update"] == UPDATES
+
+
+def test_gives_up_after_too_many_updates_that_are_not_finite(tmp_path):
+    class Poison(Recall):
+        def step(self, state, action):
+            state, timestep = super().step(state, action)
+            return state, timestep.replace(reward=jnp.full_like(timestep.reward, jnp.nan))
+
+    with pytest.raises(TrainingDivergedError, match=r"3 updates in a row .* are in .*Try lower"):
+        train(Poison(), small_config(), output_dir=tmp_path, max_skipped_updates=3)
+    records = read_records(tmp_path / "metrics.jsonl")
+    assert [r["skipped_updates"] for r in records] == [1, 2, 3]
+    assert np.isnan(records[0]["value_loss"])
+    json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[0], parse_constant=pytest.fail)
+    policy = load_policy(tmp_path)
+    assert all(np.isfinite(x).all() for x in jax.tree.leaves(policy.params))
