@@ -19,7 +19,7 @@ import jax
 import orbax.checkpoint as ocp
 
 from systems.errors import StorageError
-from systems.files import storage_errors, write_atomically
+from systems.files import check_space, storage_errors, write_atomically
 from systems.types import LearnerState
 
 FORMAT = "ganno-checkpoint-1"
@@ -82,6 +82,8 @@ def save(
             folder.mkdir(parents=True, exist_ok=True)
             for abandoned in folder.glob(f"{TEMPORARY}*"):
                 shutil.rmtree(abandoned)
+            # A disk that is full already is better found here than by a library's threads.
+            check_space(folder, sum(x.nbytes for x in jax.tree.leaves(state)))
             _orbax().save(temporary / "state", args=ocp.args.StandardSave(_flatten(state)))
             manifest = {
                 "format": FORMAT,

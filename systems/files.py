@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from systems.errors import StorageError
+
+SPARE = 2**18
+"""Bytes: what file systems and formats add."""
 
 
 @contextlib.contextmanager
@@ -17,12 +22,16 @@ def storage_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        # Not OSError alone: a full disk reaches us through several libraries' own errors.
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise StorageError(
-            f"could not write {path}: {reason}; nothing of it was kept. Free some space, or choose "
-            "a folder that can be written to (output_dir=...)"
+            f"could not write {path}: {_reason(error)}; nothing of it was kept. Free some space, or "
+            "choose a folder that can be written to (output_dir=...)"
         ) from error
+
+
+def check_space(folder: Path, size: int) -> None:
+    """Raises `OSError` unless a folder's disk has room for `size` bytes and a little more."""
+    if shutil.disk_usage(folder).free < size + SPARE:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def write_atomically(path: Path, content: bytes, *, overwrite: bool = False) -> None:
@@ -50,7 +59,38 @@ def write_atomically(path: Path, content: bytes, *, overwrite: bool = False) -> 
             raise
 
 
+def _reason(error: Exception) -> str:
+    """A line, though a full disk may reach us through a library's own error of thousands."""
+    full = os.strerror(errno.ENOSPC)
+    if full in str(error):
+        return full
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error).partition("\n")[0][:300]
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def fresh_folder(parent: Path, name: str) -> Path:
+    """Makes `parent/name`, or, where that exists, `parent/name-2`, `parent/name-3`, ...
+
+    Raises:
+        StorageError: if it cannot be made.
+    """
+    for suffix in ("", *(f"-{i}" for i in range(2, 1000))):
+        folder = parent / f"{name}{suffix}"
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise StorageError(
+                f"could not make {folder}: {error.strerror}; choose a folder that can be written "
+                "to (output_dir=...)"
+            ) from error
+        return folder
+    raise StorageError(f"there are too many folders named {parent / name}; remove some")

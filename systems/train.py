@@ -22,7 +22,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from systems.config import PPOConfig, from_mapping
 from systems.devices import configure
-from systems.errors import RunError, StorageError
+from systems.errors import RunError
+from systems.files import fresh_folder
 
 CONFIG = "config.yaml"
 OVERRIDES = "overrides.json"
@@ -120,20 +121,7 @@ def _new_folder(output_dir: str | None, hydra_config: Any) -> Path:
         return Path(output_dir)
     choices = hydra_config.runtime.choices
     now = datetime.datetime.now().strftime("%Y-%m-%d-%H%M%S")
-    name = f"{choices.env}-{choices.system}-{now}"
-    for suffix in ("", *(f"-{i}" for i in range(2, 1000))):
-        folder = RUNS / f"{name}{suffix}"
-        try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            continue
-        except OSError as error:
-            raise StorageError(
-                f"could not make {folder}: {error.strerror}; choose a folder that can be written "
-                "to (output_dir=...)"
-            ) from error
-        return folder
-    raise StorageError(f"there are too many runs named {name}; give an output_dir")
+    return fresh_folder(RUNS, f"{choices.env}-{choices.system}-{now}")
 
 
 def _fail(error: Exception) -> NoReturn:

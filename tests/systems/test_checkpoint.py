@@ -123,6 +123,15 @@ def test_a_failed_save_leaves_what_was_there(states, tmp_path, monkeypatch):
     assert updates(tmp_path) == [1, 3], "what a crash left is cleared away"
 
 
+def test_a_full_disk_is_found_before_anything_is_written(states, tmp_path, monkeypatch):
+    save(tmp_path, states[0], 1)
+    usage = shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(StorageError, match="No space left on device"):
+        save(tmp_path, states[0], 2)
+    assert updates(tmp_path) == [1]
+
+
 def test_another_identity_is_refused_with_the_difference(two):
     found = checkpoint.newest(two, pytest.fail)
     checkpoint.check_identity(found, IDENTITY)

@@ -166,3 +166,19 @@ def test_smoothing_keeps_the_mean_of_a_line():
     np.testing.assert_allclose(smooth(line)[10:-10], line[10:-10])
     np.testing.assert_allclose(smooth(np.ones(7)), 1.0)
     assert set(LOGGERS) == {"console", "jsonl", "tensorboard", "wandb", "neptune", "marl_eval"}
+
+
+def test_marl_eval_reads_back(run, tmp_path):
+    reader = pytest.importorskip("marl_eval.utils.data_processing_utils")
+    logger = MarlEvalLogger(run)
+    for update in (1, 2):
+        logger.log(record(update, episode_return=float(update)))
+    logger.finish({})
+    data = reader.data_process_pipeline(
+        raw_data=json.loads((tmp_path / "marl_eval.json").read_text()),
+        metrics_to_normalize=["episode_return"],
+    )
+    matrices, _ = reader.create_matrices_for_rliable(
+        data_dictionary=data, environment_name="ganno", metrics_to_normalize=["episode_return"]
+    )
+    assert matrices["mean_episode_return"]["rec_ippo"].tolist() == [[2.0]]

@@ -84,7 +84,7 @@ def test_an_error_is_one_line_and_an_exit_code(argument, message):
 @pytest.mark.slow
 def test_trains_and_resumes_on_digits(tmp_path):
     sizes = [
-        "env=digits_cnn2", "scale=smoke", "env.updates_per_step=2", "env.epochs=1",
+        "env=digits_cnn2", "scale=smoke", "network=mlp", "env.updates_per_step=2", "env.epochs=1",
         "env.train_size=128", "system.rollout_length=8", "num_devices=1",
     ]  # fmt: skip
     folder = tmp_path / "run"
