@@ -23,8 +23,8 @@ def storage_errors(path: Path) -> Iterator[None]:
         yield
     except Exception as error:
         raise StorageError(
-            f"could not write {path}: {_reason(error)}; nothing of it was kept. Free some space, or "
-            "choose a folder that can be written to (output_dir=...)"
+            f"could not write {path}: {_reason(error)}; nothing of it was kept. Free some space, "
+            "or choose a folder that can be written to (output_dir=...)"
         ) from error
 
 
