@@ -172,15 +172,27 @@ class NetworkTraining(jumanji.Environment[State, specs.MultiDiscreteArray, Obser
         return specs.BoundedArray((self.num_agents,), jnp.float32, 0.0, 1.0, "discount")
 
     def reset(self, key: PRNGKey) -> tuple[State, TimeStep[Observation]]:
-        """Starts an episode: a fresh network, initial conditions and order of the data.
-
-        The first observation shows what a first batch would have, with no update made.
-        """
-        state_key, data_key, network_key, *control_keys = jax.random.split(key, 3 + len(CONTROLS))
+        """Starts an episode: initial conditions, and then as `begin`."""
+        key, *control_keys = jax.random.split(key, 1 + len(CONTROLS))
         initial = {
             name: sample_initial(control_key, self.initial_ranges[name])
             for name, control_key in zip(CONTROLS, control_keys, strict=True)
         }
+        return self.begin(key, initial)
+
+    def begin(
+        self, key: PRNGKey, initial: dict[str, Float[Array, ""]]
+    ) -> tuple[State, TimeStep[Observation]]:
+        """Starts an episode from given initial conditions, with a fresh network and data order.
+
+        Network and order depend on the key alone, so that runs from other rates are paired. The
+        first observation shows what a first batch would have, with no update made.
+
+        Args:
+            key: chooses the network's initial weights and the order of the data.
+            initial: the learning rate and weight decay of all layers, by the controls' names.
+        """
+        state_key, data_key, network_key = jax.random.split(key, 3)
         controls = {name: jnp.full((self.num_layers,), x) for name, x in initial.items()}
         inner = self.inner.init(network_key)
         indices = example_indices(data_key, jnp.uint32(0), self.batch_size, self.dataset.train.size)

@@ -188,12 +188,19 @@ class State:
 
 @chex.dataclass(frozen=True)
 class RunRecord:
-    """One supervised run under some controller, step by step (T steps of tau updates each)."""
+    """One supervised run under some controller, step by step (T steps of tau updates each).
+
+    Attributes:
+        learning_rates: each layer's, at each step's last update.
+        actions: each agent's, 0 where the controller takes none.
+        train_loss, train_accuracy, validation_loss, validation_accuracy: see `Metrics`.
+        test_accuracy: on the official test split, after each step (M = T) or the last (M = 1).
+    """
 
     learning_rates: Float[Array, "T L"]
-    actions: Int[Array, "T L"]
+    actions: Int[Array, "T agents"]
     train_loss: Float[Array, " T"]
     train_accuracy: Float[Array, " T"]
     validation_loss: Float[Array, " T"]
     validation_accuracy: Float[Array, " T"]
-    test_accuracy: Float[Array, " T"]
+    test_accuracy: Float[Array, " M"]

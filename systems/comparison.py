@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -116,7 +117,7 @@ def compare(
 
 def print_table(comparison: Comparison, title: str, console: Console) -> None:
     """The table for people."""
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1))
     for number, column in enumerate(tables.header(comparison.results)):
         table.add_column(column, justify="right" if number else "left", no_wrap=True)
     for row in tables.summarise(comparison.results):

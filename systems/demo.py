@@ -14,6 +14,7 @@ from typing import Any
 
 from rich.console import Console
 
+from systems.config import PPOConfig
 from systems.devices import configure
 from systems.errors import RunError
 from systems.files import fresh_folder
@@ -39,15 +40,14 @@ def run(total_timesteps: int = TOTAL_TIMESTEPS, parent: Path = Path("results")) 
     began = time.monotonic()
     console = Console()
     folder = fresh_folder(parent, "demo")
+    mesh = configure(num_envs=PPOConfig().num_envs)
     # Only now: Jumanji starts JAX as it is imported.
     from ganno_env import make_env
     from ganno_env.evaluation import random_controller, schedule_controller
     from systems import comparison
-    from systems.config import PPOConfig
     from systems.training import train
 
     config = PPOConfig(total_timesteps=total_timesteps)
-    mesh = configure(num_envs=config.num_envs)
     env = make_env(**ENVIRONMENT)
     console.rule("1. training agents")
     console.print(f"{env}, {config.num_updates} updates of {config.timesteps_per_update} steps")
@@ -84,7 +84,7 @@ def run(total_timesteps: int = TOTAL_TIMESTEPS, parent: Path = Path("results")) 
     console.print(
         f"Mean ± one standard deviation over {len(SEEDS)} seeds; {comparison.AGENTS} had never "
         f"seen {DEEPER}.\nMeta-training cost {steps:,} environment steps, {updates:,} gradient "
-        f"updates of {env.network.name}, {seconds:.0f} s on {mesh.size} devices.\nEverything took "
+        f"updates of {env.network.name}, {seconds:.0f} s on {mesh.size} device(s).\nEverything took "
         f"{time.monotonic() - began:.0f} s. Written:"
     )
     for path in (folder / "training" / "policy.npz", *paths):

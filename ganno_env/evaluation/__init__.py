@@ -1,0 +1,22 @@
+"""Runs under any controller, and what tables and pictures are made of them."""
+
+from ganno_env.evaluation.controller import (
+    Controller,
+    policy_controller,
+    random_controller,
+    schedule_controller,
+)
+from ganno_env.evaluation.rollout import GridRunner, RunSpec
+from ganno_env.evaluation.tables import Result, markdown, summarise
+
+__all__ = [
+    "Controller",
+    "GridRunner",
+    "Result",
+    "RunSpec",
+    "markdown",
+    "policy_controller",
+    "random_controller",
+    "schedule_controller",
+    "summarise",
+]
