@@ -33,6 +33,9 @@ AGENTS = "GANNO"
 """What the trained policy is called in tables, as in the paper's."""
 
 
+WIDTH_OF_FILES = 120
+
+
 @dataclasses.dataclass(frozen=True)
 class Grid:
     """Which runs to make of each method: every initial rate with every seed."""
@@ -119,10 +122,11 @@ def print_table(comparison: Comparison, title: str, console: Console) -> None:
     """The table for people."""
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1))
     for number, column in enumerate(tables.header(comparison.results)):
-        table.add_column(column, justify="right" if number else "left", no_wrap=True)
+        table.add_column(column, justify="right" if number else "left")
     for row in tables.summarise(comparison.results):
         table.add_row(*tables.cells(row), style="bold" if row.method == AGENTS else None)
-    console.print(table)
+    # A file or pipe has no width of its own; 80 columns would cut the figures off.
+    (console if console.is_terminal else Console(width=WIDTH_OF_FILES)).print(table)
 
 
 def write(

@@ -10,16 +10,16 @@ from __future__ import annotations
 import datetime
 import json
 import os
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from systems.command import fail, let_through
 from systems.config import PPOConfig, from_mapping
 from systems.devices import configure
 from systems.errors import RunError
@@ -39,21 +39,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         sys.argv[1:] = complete(sys.argv[1:] if arguments is None else arguments)
     except ValueError as error:
-        _fail(error)
+        fail(error)
     _hydra_main()
 
 
 def complete(arguments: Sequence[str]) -> list[str]:
     """Hydra's arguments from the user's.
 
-    Options of the environment and the system are let through whether the configs mention them or
-    not: they have checks of their own, whose errors list what there is. `resume=FOLDER` brings
-    along the options that the run was begun with, each unless it is given again.
+    `resume=FOLDER` brings along the options that the run was begun with, each unless it is given
+    again.
 
     Raises:
         ValueError: if there is no run to resume.
     """
-    given = [f"++{a}" if re.match(r"(env|system)\.[\w.]+=", a) else a for a in arguments]
+    given = let_through(arguments)
     folder = next((a.partition("=")[2] for a in given if a.startswith("resume=")), "")
     if folder in ("", "null"):
         return given
@@ -76,7 +75,7 @@ def _hydra_main(options: DictConfig) -> None:
     except (ValueError, RunError) as error:
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
-        _fail(error)
+        fail(error)
 
 
 def _run(options: DictConfig) -> None:
@@ -122,11 +121,6 @@ def _new_folder(output_dir: str | None, hydra_config: Any) -> Path:
     choices = hydra_config.runtime.choices
     now = datetime.datetime.now().strftime("%Y-%m-%d-%H%M%S")
     return fresh_folder(RUNS, f"{choices.env}-{choices.system}-{now}")
-
-
-def _fail(error: Exception) -> NoReturn:
-    print(f"error: {error}", file=sys.stderr)
-    sys.exit(1)
 
 
 if __name__ == "__main__":

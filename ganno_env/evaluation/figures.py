@@ -15,8 +15,8 @@ from ganno_env.types import RunRecord
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
 """Okabe and Ito's, which colour-blind readers can tell apart."""
-SMALLEST_RATE = 1e-7
-"""What a learning rate of 0 is drawn as on a logarithmic axis."""
+LINEAR_BELOW = 1e-4
+"""Learning rates are drawn on a logarithmic axis down to this, and linearly from here to 0."""
 
 
 def comparison(
@@ -114,10 +114,12 @@ def _draw_rates(
 ) -> None:
     shades = matplotlib.colormaps["viridis"](np.linspace(0, 0.9, len(layer_names)))
     updates = _updates(record, updates_per_step)
-    shown = np.maximum(record.learning_rates, SMALLEST_RATE)
     for layer, name in enumerate(layer_names):
-        axis.step(updates, shown[:, layer], where="pre", color=shades[layer], label=name)
-    axis.set_yscale("log")
+        axis.step(
+            updates, record.learning_rates[:, layer], where="pre", color=shades[layer], label=name
+        )
+    axis.set_yscale("symlog", linthresh=LINEAR_BELOW)
+    axis.set_ylim(bottom=0)
     axis.set_xlabel("gradient updates")
     axis.grid(alpha=0.25)
 

@@ -1,0 +1,101 @@
+"""Runs a trained policy zero-shot: `python -m systems.evaluate checkpoint=PATH env=cifar10_cnn5`.
+
+The environment may be any (another network, another dataset); what agents see and do is taken from
+the policy. Any option of the environment may be set, as in `env.epochs=10`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue
+from rich.console import Console
+
+from systems.command import fail, let_through
+from systems.devices import configure
+from systems.errors import RunError
+from systems.files import fresh_folder
+
+RESULTS = Path("results")
+INHERITED = ("features", "actions", "single_agent")
+"""Arguments of the environment that are the policy's own, unless they are given."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command; `arguments` are the command line's if not given."""
+    sys.argv[1:] = let_through(sys.argv[1:] if arguments is None else arguments)
+    _hydra_main()
+
+
+@hydra.main(version_base="1.3", config_path="../configs", config_name="evaluate")
+def _hydra_main(options: DictConfig) -> None:
+    try:
+        _run(options)
+    except (ValueError, RunError) as error:
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+            raise
+        fail(error)
+    except MissingMandatoryValue:
+        fail(ValueError("checkpoint=PATH is missing: the policy, or the run that trained it"))
+
+
+def _run(options: DictConfig) -> None:
+    values: Any = OmegaConf.to_container(options, resolve=True, throw_on_missing=True)
+    configure(values["num_devices"])
+    # Only now: Jumanji starts JAX as it is imported.
+    from ganno_env import make_env
+    from ganno_env.evaluation import random_controller, schedule_controller
+    from systems import comparison
+    from systems.policy import load_policy
+
+    policy = load_policy(values["checkpoint"])
+    grid = comparison.Grid(
+        tuple(values["learning_rates"]), values["weight_decay"], tuple(values["seeds"])
+    )
+    controllers = [schedule_controller(name) for name in values["schedules"]]
+    controllers += [random_controller()] if values["random"] else []
+    controllers.append(comparison.agents(policy, greedy=values["greedy"]))
+    environment = inherit(values["env"], policy.information.get("environment", {}))
+    env = make_env(**environment)
+    policy.check_fits(env)
+    folder = _folder(values["output_dir"])
+
+    console = Console()
+    console.print(f"{env}: {len(controllers)} methods, {len(grid.learning_rates)} initial rates, "
+                  f"{len(grid.seeds)} seeds")  # fmt: skip
+    compared = comparison.compare(env, controllers, grid, console)
+    title = (
+        f"Test accuracy (%) of {env.network.name} on {env.dataset.name}, λ = {grid.weight_decay:g}"
+    )
+    comparison.print_table(compared, title, console)
+    console.print(f"Mean ± one standard deviation over {len(grid.seeds)} seeds. Images: "
+                  f"{env.dataset.source or env.dataset.name}. Written:")  # fmt: skip
+    information = {"environment": environment, "policy": dict(policy.information)}
+    for path in comparison.write(compared, env, folder, title, information):
+        console.print(f"  {path}", highlight=False)
+
+
+def inherit(environment: Mapping[str, Any], trained_on: Mapping[str, Any]) -> dict[str, Any]:
+    """The environment's arguments, with what agents see and do as they were trained."""
+    inherited = {name: trained_on[name] for name in INHERITED if name in trained_on}
+    return inherited | dict(environment)
+
+
+def _folder(output_dir: str | None) -> Path:
+    if output_dir is None:
+        return fresh_folder(RESULTS, f"evaluate-{HydraConfig.get().runtime.choices.env}")
+    folder = Path(output_dir)
+    if folder.exists() and any(folder.iterdir()):
+        raise ValueError(f"{folder} has files in it already; choose another output_dir")
+    return folder
+
+
+if __name__ == "__main__":
+    main()
