@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -36,7 +37,7 @@ class ConsoleLogger:
         self._run = run
         self._every = every
         self._last_line = -every
-        self._started = time.monotonic()
+        self._first: tuple[int, float] | None = None
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -66,13 +67,13 @@ class ConsoleLogger:
         if record.get("skipped_updates_in_a_row"):
             self._console.print(f"update {update} was not finite and is skipped")
         now = time.monotonic()
+        self._first = self._first or (update, now)
         is_due = now - self._last_line >= self._every or update == self._run.num_updates
         if not self._console.is_terminal and is_due:
             self._last_line = now
-            self._console.print(
-                f"update {update}/{self._run.num_updates}  {figures}  left {self._left(update)}",
-                soft_wrap=True,
-            )
+            left = self._left(update, now)
+            line = f"update {update}/{self._run.num_updates}  {figures}  left {left}"
+            self._console.print(line, soft_wrap=True)
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Ends the bar and prints the summary as a table."""
@@ -82,8 +83,10 @@ class ConsoleLogger:
             table.add_row(name, f"{value:.6g}" if isinstance(value, float) else str(value))
         self._console.print(table)
 
-    def _left(self, update: int) -> str:
-        elapsed = time.monotonic() - self._started
-        seconds = elapsed / (update - self._run.first_update) * (self._run.num_updates - update)
-        hours, minutes = divmod(int(seconds) // 60, 60)
-        return f"{hours}:{minutes:02d}:{int(seconds) % 60:02d}"
+    def _left(self, update: int, now: float) -> str:
+        # By the updates since the first one, whose compilation says nothing of the others.
+        first, then = self._first or (update, now)
+        if update == first:
+            return "?"
+        seconds = int((now - then) / (update - first) * (self._run.num_updates - update))
+        return str(datetime.timedelta(seconds=seconds))

@@ -80,11 +80,13 @@ def test_the_console_without_a_terminal_prints_lines_and_a_summary(run):
     logger = ConsoleLogger(run, every=0.0, console=Console(file=out, width=120))
     logger.log(record(1, episode_return=2.0, steps_per_second=5.0))
     logger.log(record(2, skipped_updates_in_a_row=1.0))
+    logger.log(record(3))
     logger.finish({"return": 1.25, "written to": "here"})
     text = out.getvalue()
     assert "3 updates of 10 environment steps" in text
-    assert "update 1/3  episode_return 2  steps_per_second 5  left 0:00:0" in text
+    assert "update 1/3  episode_return 2  steps_per_second 5  left ?" in text
     assert "update 2 was not finite and is skipped" in text
+    assert "update 3/3    left 0:00:00" in text
     assert "written to" in text.splitlines()[-1]
 
 
