@@ -1,0 +1,83 @@
+"""Bad arguments: one `ValueError` each, with the value and the remedy, before any compilation."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import jumanji
+import pytest
+
+from ganno_env import NetworkTraining, make_env
+from ganno_env.networks import build
+from ganno_env.types import LayerSpec
+from tests.small import small_env
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"dataset": "digit"}, "unknown dataset 'digit'.*did you mean 'digits'"),
+        ({"network": "cnn4"}, "unknown network 'cnn4'.*known: .*cnn5"),
+        ({"network_options": {"depth": 3}}, r"unknown options \['depth'\].*width"),
+        ({"network_options": {"width": 0}}, "width.*must be positive, not 0"),
+        ({"network_options": {"channels": [0]}}, "positive integers"),
+        ({"network_options": {"lowering": "fast"}}, "unknown lowering 'fast'; known: auto"),
+        ({"optimiser": "adamm"}, "unknown optimiser 'adamm'"),
+        ({"reward": "money"}, "unknown reward 'money'; known: accuracy_difference"),
+        ({"features": "some"}, "unknown feature set 'some'"),
+        ({"actions": ["noop", "grow"]}, "unknown action 'grow'"),
+        ({"batch_size": 201}, "batch_size 201 is larger than the training split.*200"),
+        ({"batch_size": 0}, "batch_size must be a positive integer, not 0"),
+        ({"batch_size": 1.5}, "batch_size must be a positive integer, not 1.5"),
+        ({"updates_per_step": 0}, "updates_per_step must be a positive integer"),
+        ({"updates_per_step": 22}, "beyond the horizon.*are 21 updates"),
+        ({"epochs": 0}, "epochs must be positive, not 0"),
+        ({"num_steps": 5}, "num_steps must be an integer from 1 to 4, not 5.*raise epochs"),
+        ({"num_steps": 0}, "num_steps must be an integer from 1 to 4, not 0"),
+        ({"learning_rate": 1.5}, r"learning_rate 1.5 is beyond its bounds \[0.0, 1.0\]"),
+        ({"learning_rate": -0.1}, "beyond its bounds"),
+        ({"learning_rate": (1e-2, 1e-5)}, "0 < low < high"),
+        ({"learning_rate": (0.0, 1e-2)}, "0 < low < high"),
+        ({"weight_decay": (1e-5,)}, r"a number or \[low, high\]"),
+        ({"weight_decay": "small"}, r"a number or \[low, high\]"),
+        ({"single_agent": True}, "a single agent sees global features alone"),
+        ({"batchsize": 3}, r"unknown environment arguments \['batchsize'\]; known: .*batch_size"),
+        ({"train_size": 10**6}, "1000000"),
+        ({"validation_size": 0}, "validation_size"),
+    ],
+)
+def test_arguments_that_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        small_env(**changes)
+
+
+def test_an_unknown_id_lists_the_known_ones():
+    with pytest.raises(ValueError, match="Ganno-Digits-Cnn2-v0"):
+        jumanji.make("Ganno-Digits-Cnn9-v0")
+
+
+def test_a_layer_without_parameters_is_refused():
+    dataset = small_env().dataset
+    network = build("mlp", dataset.image_shape, dataset.num_classes)
+    extra = dataclasses.replace(network, layers=(*network.layers, LayerSpec("relu", "linear")))
+    with pytest.raises(ValueError, match=r"layer 'relu'.*has no parameters"):
+        NetworkTraining(dataset, extra)
+
+
+def test_parameters_of_no_layer_are_refused():
+    dataset = small_env().dataset
+    network = build("mlp", dataset.image_shape, dataset.num_classes)
+    fewer = dataclasses.replace(network, layers=network.layers[:-1])
+    with pytest.raises(ValueError, match="belong to none of its layers"):
+        NetworkTraining(dataset, fewer)
+    with pytest.raises(ValueError, match="has no layers"):
+        NetworkTraining(dataset, dataclasses.replace(network, layers=()))
+
+
+def test_an_action_of_another_shape_is_refused():
+    env = make_env(train_size=100, validation_size=20, test_size=20, batch_size=50, epochs=60)
+    state, _ = env.reset(jax.random.PRNGKey(0))
+    with pytest.raises(AssertionError):
+        env.step(state, jnp.zeros((3,), jnp.int32))

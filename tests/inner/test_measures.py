@@ -1,0 +1,104 @@
+"""Losses, accuracies and statistics against NumPy."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ganno_env.inner import chunks, loss
+from ganno_env.inner.statistics import layer_statistics
+from ganno_env.types import Batch
+from tests.small import small_env
+
+
+@pytest.fixture(scope="module")
+def env():
+    return small_env()
+
+
+def logits_of(env, params, images):
+    pixels = (np.asarray(images) / 255.0 - np.array(env.dataset.mean)) / np.array(env.dataset.std)
+    return np.asarray(env.network.apply(params, {}, jnp.asarray(pixels, jnp.float32), False)[0])
+
+
+@pytest.mark.parametrize("size", [1, 7, 256, 300])
+def test_evaluation_is_the_mean_over_the_split(size):
+    env = small_env(train_size=400)
+    split = jax.tree.map(lambda x: x[:size], env.dataset.train)
+    params, state = env.network.init(jax.random.key(0))
+    actual = loss.evaluate(params, env.network, state, env.dataset, split)
+    logits = logits_of(env, params, split.images).astype(np.float64)
+    labels = np.asarray(split.labels)
+    log_probabilities = logits - np.log(np.exp(logits).sum(1, keepdims=True))
+    expected = -log_probabilities[np.arange(size), labels].mean()
+    np.testing.assert_allclose(actual, (expected, (logits.argmax(1) == labels).mean()), rtol=1e-5)
+
+
+def test_chunks_add_up_to_the_batch(env, monkeypatch):
+    batch = jax.tree.map(lambda x: x[:16], env.dataset.train)
+    params, state = env.network.init(jax.random.key(0))
+    arguments = (params, env.network, state, env.dataset, batch)
+    whole = loss.batch_gradient(*arguments)
+    monkeypatch.setattr(chunks, "CACHE_BYTES", 5 * 9 * 64 * 4)
+    assert chunks.chunk_size(env.network, (8, 8, 1), 16) == 4
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6),
+        loss.batch_gradient(*arguments),
+        whole,
+    )
+
+
+def test_a_chunk_is_one_example_at_least(env, monkeypatch):
+    monkeypatch.setattr(chunks, "CACHE_BYTES", 1)
+    assert chunks.chunk_size(env.network, (8, 8, 1), 16) == 1
+
+
+def test_statistics_equal_numpy(env):
+    keys = jax.random.split(jax.random.key(0), 3)
+    params, gradient, direction = (env.network.init(key)[0] for key in keys)
+    names = env.inner.layer_names
+    statistics = layer_statistics(names, params, gradient, direction)
+    for i, name in enumerate(names):
+        weights, slopes, updates = (
+            np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree[name])])
+            for tree in (params, gradient, direction)
+        )
+        expected = {
+            "gradient_norm": np.linalg.norm(slopes),
+            "update_norm": np.linalg.norm(updates),
+            "weight_norm": np.linalg.norm(weights),
+            "weight_mean": weights.mean(),
+            "weight_variance": weights.var(),
+            "trust_ratio": np.linalg.norm(weights) / np.linalg.norm(updates),
+        }
+        for field, value in expected.items():
+            np.testing.assert_allclose(getattr(statistics, field)[i], value, rtol=1e-4, atol=1e-7)
+
+
+def test_the_trust_ratio_is_one_where_a_norm_is_zero(env):
+    params, _ = env.network.init(jax.random.key(0))
+    zeros = jax.tree.map(jnp.zeros_like, params)
+    for weights, updates in ((params, zeros), (zeros, params)):
+        statistics = layer_statistics(env.inner.layer_names, weights, updates, updates)
+        np.testing.assert_array_equal(statistics.trust_ratio, 1.0)
+
+
+def test_a_logit_that_is_no_number_is_never_right():
+    logits = jnp.array([[jnp.nan, 0.0], [jnp.inf, 0.0], [1.0, 0.0]])
+    _, correct = loss.cross_entropy(logits, jnp.array([0, 0, 0]))
+    np.testing.assert_array_equal(correct, [0.0, 0.0, 1.0])
+
+
+def test_images_are_normalised_by_the_training_split(env):
+    pixels = np.asarray(loss.normalise(env.dataset, env.dataset.train.images))
+    np.testing.assert_allclose([pixels.mean(), pixels.std()], [0.0, 1.0], atol=1e-3)
+
+
+def test_a_batch_is_a_tree():
+    batch = Batch(images=jnp.zeros((3, 2, 2, 1), jnp.uint8), labels=jnp.zeros(3, jnp.int32))
+    assert batch.size == 3
+    assert dataclasses.is_dataclass(batch)
