@@ -35,7 +35,7 @@ class ResidualBlock(nn.Module):
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         """Feature maps to feature maps, [N, H, W, C]."""
         shortcut, strides = x, (self.stride, self.stride)
-        x = nn.Conv(self.channels, (3, 3), strides, use_bias=False)(x)
+        x = nn.Conv(self.channels, (3, 3), strides, padding=1, use_bias=False)(x)
         x = nn.relu(nn.BatchNorm(use_running_average=not train, momentum=0.9)(x))
         x = nn.Conv(self.channels, (3, 3), use_bias=False)(x)
         x = nn.BatchNorm(use_running_average=not train, momentum=0.9)(x)

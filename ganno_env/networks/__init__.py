@@ -9,6 +9,8 @@ from typing import Any
 
 from ganno_env.networks.cnn import cnn
 from ganno_env.networks.mlp import mlp
+from ganno_env.networks.resnet import resnet9, resnet18
+from ganno_env.networks.vit import vit
 from ganno_env.registry import Registry
 from ganno_env.types import Network
 
@@ -17,6 +19,9 @@ NETWORKS.add("mlp", mlp)
 NETWORKS.add("cnn2", functools.partial(cnn, channels=(32,)))
 NETWORKS.add("cnn3", functools.partial(cnn, channels=(32, 64)))
 NETWORKS.add("cnn5", functools.partial(cnn, channels=(32, 32, 64, 64)))
+NETWORKS.add("resnet9", resnet9)
+NETWORKS.add("resnet18", resnet18)
+NETWORKS.add("vit", vit)
 
 
 def build(
