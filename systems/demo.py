@@ -84,8 +84,8 @@ def run(total_timesteps: int = TOTAL_TIMESTEPS, parent: Path = Path("results")) 
     console.print(
         f"Mean ± one standard deviation over {len(SEEDS)} seeds; {comparison.AGENTS} had never "
         f"seen {DEEPER}.\nMeta-training cost {steps:,} environment steps, {updates:,} gradient "
-        f"updates of {env.network.name}, {seconds:.0f} s on {mesh.size} device(s).\nEverything took "
-        f"{time.monotonic() - began:.0f} s. Written:"
+        f"updates of {env.network.name}, {seconds:.0f} s on {mesh.size} device(s).\n"
+        f"Everything took {time.monotonic() - began:.0f} s. Written:"
     )
     for path in (folder / "training" / "policy.npz", *paths):
         console.print(f"  {path}", highlight=False)

@@ -90,7 +90,7 @@ def inherit(environment: Mapping[str, Any], trained_on: Mapping[str, Any]) -> di
 
 def _folder(output_dir: str | None) -> Path:
     if output_dir is None:
-        return fresh_folder(RESULTS, f"evaluate-{HydraConfig.get().runtime.choices.env}")
+        return fresh_folder(RESULTS, f"evaluate-{HydraConfig.get().runtime.choices['env']}")
     folder = Path(output_dir)
     if folder.exists() and any(folder.iterdir()):
         raise ValueError(f"{folder} has files in it already; choose another output_dir")
