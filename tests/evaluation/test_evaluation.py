@@ -1,0 +1,144 @@
+"""Controllers, grids of runs, and tables."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ganno_env.evaluation import (
+    Controller,
+    GridRunner,
+    Result,
+    RunSpec,
+    figures,
+    markdown,
+    policy_controller,
+    random_controller,
+    schedule_controller,
+    summarise,
+)
+from ganno_env.schedules import SCHEDULES
+from tests.small import small_env
+
+
+def stubborn_controller(action: int) -> Controller:
+    """A policy that always takes one action, and counts its steps in its hidden state."""
+
+    def act(hidden, observation, done, key):
+        return hidden + 1, jnp.full(observation.step_count.shape, action, jnp.int32)
+
+    return policy_controller(f"always {action}", lambda agents: jnp.zeros((agents, 1)), act)
+
+
+@pytest.fixture(scope="module")
+def runner():
+    return GridRunner(small_env(), test_every_step=True)
+
+
+def run(runner, controller, rate=1e-3, seed=0):
+    return runner.run([RunSpec(controller, rate, 0.01, seed)])[0]
+
+
+def test_doing_nothing_is_the_constant_schedule(runner):
+    nothing, constant = (
+        run(runner, controller)
+        for controller in (stubborn_controller(0), schedule_controller("constant"))
+    )
+    np.testing.assert_allclose(nothing.train_loss, constant.train_loss, rtol=1e-5)
+    np.testing.assert_array_equal(nothing.test_accuracy, constant.test_accuracy)
+    np.testing.assert_allclose(nothing.learning_rates, 1e-3, rtol=1e-6)
+
+
+def test_a_schedule_is_recorded_as_it_is(runner):
+    env = runner.env
+    record = run(runner, schedule_controller("cosine"))
+    updates = env.time_limit * env.updates_per_step
+    schedule = SCHEDULES["cosine"](1e-3, updates)
+    last = [schedule(i) for i in range(env.updates_per_step - 1, updates, env.updates_per_step)]
+    np.testing.assert_allclose(record.learning_rates, np.stack([last, last], 1), rtol=1e-5)
+    assert record.learning_rates.shape == (env.time_limit, env.num_layers)
+
+
+def test_actions_are_taken(runner):
+    record = run(runner, stubborn_controller(7))
+    steps = np.arange(1, runner.env.time_limit + 1)[:, None]
+    np.testing.assert_allclose(record.learning_rates, 1e-3 + 0.001 * steps * [[1, 1]], rtol=1e-5)
+    np.testing.assert_array_equal(record.actions, 7)
+
+
+def test_a_grid_equals_its_runs_one_by_one(runner):
+    specs = [
+        RunSpec(controller, rate, 0.01, seed)
+        for controller in (schedule_controller("sgdr"), random_controller())
+        for rate in (0.0, 1e-3, 1e-2)
+        for seed in (0, 1)
+    ][:-1]  # seven and five runs: they don't divide among two devices
+    for spec, record in zip(specs, runner.run(specs), strict=True):
+        alone = runner.run([spec])[0]
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), record, alone
+        )
+
+
+def test_runs_with_one_seed_are_paired(runner):
+    still = [
+        run(runner, controller, rate=0.0)
+        for controller in (schedule_controller("linear"), stubborn_controller(0))
+    ]
+    np.testing.assert_allclose(still[0].train_loss, still[1].train_loss, rtol=1e-5)
+    other = run(runner, schedule_controller("linear"), rate=0.0, seed=1)
+    assert other.train_loss[0] != still[0].train_loss[0]
+
+
+def test_the_test_split_is_measured_once_or_every_time(runner):
+    once = GridRunner(small_env())
+    controller = schedule_controller("constant")
+    every, last = run(runner, controller).test_accuracy, run(once, controller).test_accuracy
+    assert every.shape == (runner.env.time_limit,)
+    np.testing.assert_array_equal(last, every[-1:])
+
+
+def test_no_second_branch_is_run():
+    assert not GridRunner(small_env()).env.reward.needs_no_op
+
+
+def test_an_unknown_schedule_lists_the_known():
+    with pytest.raises(ValueError, match=r"unknown schedule 'cosin'.*did you mean 'cosine'"):
+        schedule_controller("cosin")
+
+
+RESULTS = [
+    Result(method, rate, seed, base + 100 * rate + seed)
+    for method, base in (("a", 50.0), ("b", 60.0))
+    for rate in (0.001, 0.01)
+    for seed in (0, 1, 2)
+]
+
+
+def test_tables_are_means_over_seeds():
+    a, b = summarise(RESULTS)
+    np.testing.assert_allclose(a.means, (51.1, 52.0))
+    np.testing.assert_allclose(a.deviations, np.std([0, 1, 2]))
+    np.testing.assert_allclose((a.average, a.average_deviation), (51.55, np.std([0, 1, 2])))
+    np.testing.assert_allclose(b.spread, 0.9)
+    text = markdown(RESULTS)
+    assert "| Method | 0.001 | 0.01 | Average | Spread |" in text
+    assert "| b | **61.10 ± 0.82** |" in text
+
+
+def test_a_table_lacks_nothing():
+    with pytest.raises(ValueError, match=r"'b' lacks runs.*\(0.01, 2\)"):
+        summarise(RESULTS[:-1])
+
+
+def test_pictures_are_drawn(runner, tmp_path):
+    record = run(runner, stubborn_controller(7))
+    names = runner.env.inner.layer_names
+    figure = figures.comparison(
+        summarise(RESULTS), (0.001, 0.01), {"agents": record}, names, 5, "title"
+    )
+    assert figures.save(figure, tmp_path / "new" / "a.png").stat().st_size > 10_000
+    figure = figures.schedule_and_loss(record, names, 5, "title")
+    assert figures.save(figure, tmp_path / "b.png").stat().st_size > 10_000

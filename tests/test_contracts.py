@@ -1,0 +1,158 @@
+"""What every member of every registry must do; a new one is covered by being registered."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ganno_env.controls import CONTROLS
+from ganno_env.inner import OPTIMISERS
+from ganno_env.networks import NETWORKS, build
+from ganno_env.observations import FEATURE_SETS, FEATURES
+from ganno_env.rewards import REWARDS
+from ganno_env.schedules import SCHEDULES
+from ganno_env.types import LAYER_KINDS, Metrics
+from systems.registry import SYSTEMS
+from tests.small import small_env
+
+IMAGES = jax.random.normal(jax.random.key(0), (4, 8, 8, 1))
+LABELS = jnp.array([0, 1, 2, 3])
+
+
+def finite(tree):
+    return jax.tree.all(jax.tree.map(lambda x: bool(jnp.all(jnp.isfinite(x))), tree))
+
+
+@pytest.fixture(scope="module", params=NETWORKS)
+def network(request):
+    return build(request.param, (8, 8, 1), 10, {"width": 0.0625})
+
+
+def test_networks_layers_hold_all_that_is_learned(network):
+    params, state = network.init(jax.random.key(0))
+    names = [layer.name for layer in network.layers]
+    assert len(set(names)) == len(names)
+    assert set(params) == set(names)
+    assert all(jax.tree.leaves(params[name]) for name in names)
+    assert {layer.kind for layer in network.layers} <= set(LAYER_KINDS)
+    assert set(state) <= set(names)
+    assert finite((params, state))
+    leaves = jax.tree.leaves((params, state))
+    assert {leaf.dtype for leaf in leaves} == {np.dtype(np.float32)}
+    assert not any(leaf.weak_type for leaf in leaves)
+
+
+def test_networks_are_pure_and_differentiable(network):
+    params, state = network.init(jax.random.key(0))
+
+    def loss(params):
+        logits, new_state = network.apply(params, state, IMAGES, True)
+        return -jax.nn.log_softmax(logits)[jnp.arange(4), LABELS].mean(), (logits, new_state)
+
+    (_, (logits, new_state)), gradient = jax.jit(jax.value_and_grad(loss, has_aux=True))(params)
+    assert logits.shape == (4, 10)
+    assert finite((logits, gradient))
+    assert jax.tree.map(jax.typeof, new_state) == jax.tree.map(jax.typeof, state)
+    for layer in network.layers:
+        norms = [jnp.abs(leaf).max() for leaf in jax.tree.leaves(gradient[layer.name])]
+        assert max(norms) > 0, f"{layer.name} learns nothing"
+    evaluate = jax.jit(lambda x: network.apply(params, state, x, False))
+    whole, kept = evaluate(IMAGES)
+    jax.tree.map(np.testing.assert_array_equal, kept, state)
+    # Evaluated one by one, examples don't see each other.
+    alone = jnp.concatenate([evaluate(image[None])[0] for image in IMAGES])
+    np.testing.assert_allclose(alone, whole, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_networks_lowerings_agree(name):
+    logits = [
+        network.apply(*network.init(jax.random.key(0)), IMAGES, True)[0]
+        for how in ("matmul", "convolution")
+        for network in [build(name, (8, 8, 1), 10, {"width": 0.0625, "lowering": how})]
+    ]
+    np.testing.assert_allclose(*logits, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("features", [*FEATURE_SETS, *((name,) for name in FEATURES)])
+def test_features_are_finite_and_named(features):
+    env = small_env(features=features)
+    _, timestep = jax.eval_shape(env.reset, jax.random.PRNGKey(0))
+    view = timestep.observation.agents_view
+    assert view.shape == (env.num_agents, len(env.feature_names))
+    assert view.dtype == np.float32
+    assert len(set(env.feature_names)) == len(env.feature_names)
+
+
+@pytest.mark.parametrize("name", OPTIMISERS)
+def test_optimisers_train(name):
+    env = small_env(optimiser=name, learning_rate=1e-3)
+    state, first = env.reset(jax.random.PRNGKey(0))
+    state, timestep = jax.jit(env.step)(state, jnp.zeros((2,), jnp.int32))
+    assert finite((state.inner, timestep))
+    assert timestep.extras["train_loss"] != first.extras["train_loss"]
+
+
+@pytest.mark.parametrize("name", REWARDS)
+def test_rewards_are_finite_whatever_is_measured(name):
+    reward = REWARDS[name]
+    values = [0.0, 0.5, 1.0, 1e30, jnp.inf, jnp.nan]
+    for loss in values:
+        metrics = [
+            Metrics(
+                train_loss=jnp.float32(x),
+                train_accuracy=jnp.float32(0.5),
+                validation_loss=jnp.float32(x),
+                validation_accuracy=jnp.float32(0.5),
+            )
+            for x in (loss, 1.0, loss)
+        ]
+        for order in (metrics, metrics[1:] + metrics[:1]):
+            value = reward.function(*order)
+            assert value.shape == ()
+            assert jnp.isfinite(value)
+    same = reward.function(metrics[1], metrics[1], metrics[1])
+    if reward.needs_no_op:
+        assert same == 0.0
+
+
+@pytest.mark.parametrize("name", CONTROLS)
+def test_controls_are_in_their_bounds(name):
+    control = CONTROLS[name]
+    low, high = control.bounds
+    assert low <= control.initial_range[0] < control.initial_range[1] <= high
+    assert control.check_initial(low) == (low, low)
+    values = {"a": jnp.float32(0.5)}
+    updates, params = {"a": {"x": jnp.ones(2)}}, {"a": {"x": jnp.full(2, 3.0)}}
+    stage = control.stage(values)
+    new_updates, _ = stage.update(updates, stage.init(params), params)
+    assert jax.tree.structure(new_updates) == jax.tree.structure(updates)
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize("num_updates", [20, 500])
+def test_schedules_stay_between_nothing_and_their_peak(name, num_updates):
+    schedule = SCHEDULES[name](0.01, num_updates)
+    rates = np.array([schedule(i) for i in range(num_updates)])
+    assert np.isfinite(rates).all()
+    assert rates.min() >= 0
+    np.testing.assert_allclose(rates.max(), 0.01, rtol=0.02)
+    scaled = np.array([SCHEDULES[name](0.02, num_updates)(i) for i in range(num_updates)])
+    np.testing.assert_allclose(scaled, 2 * rates, rtol=1e-4, atol=1e-9)
+
+
+def test_names_are_taken_once():
+    for registry in (NETWORKS, FEATURES, OPTIMISERS, REWARDS, CONTROLS, SCHEDULES, SYSTEMS):
+        name = next(iter(registry))
+        with pytest.raises(ValueError, match="registered already"):
+            registry.add(name, registry[name])
+
+
+def test_states_are_frozen():
+    state, _ = small_env().reset(jax.random.PRNGKey(0))
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        state.step_count = 3
