@@ -13,15 +13,19 @@ import jax.numpy as jnp
 import jumanji
 from jaxtyping import Array, Float, Int
 from jumanji import specs
-from jumanji.types import StepType, TimeStep
+from jumanji.types import TimeStep
+from matplotlib.animation import FuncAnimation
+from matplotlib.figure import Figure
 
 from ganno_env import checks
 from ganno_env.actions import PAPER_ACTIONS, ActionSet
 from ganno_env.controls import CONTROLS, LEARNING_RATE, WEIGHT_DECAY, sample_initial
 from ganno_env.inner import OPTIMISERS, InnerLoop, Optimiser, example_indices
-from ganno_env.observations import FEATURES, LARGEST_VALUE, View, observe, resolve_features
+from ganno_env.observations import FEATURES, View, resolve_features
 from ganno_env.rewards import REWARDS, Reward
+from ganno_env.timesteps import make_observation_spec, make_timestep
 from ganno_env.types import Controls, Dataset, Metrics, Network, Observation, PRNGKey, State
+from ganno_env.viewer import TrainingViewer
 
 Initial = float | Sequence[float]
 
@@ -143,15 +147,8 @@ class NetworkTraining(jumanji.Environment[State, specs.MultiDiscreteArray, Obser
     @cached_property
     def observation_spec(self) -> specs.Spec[Observation]:
         """Features, action mask and step count of each agent."""
-        agents = self.num_agents
-        return specs.Spec(
-            Observation,
-            "ObservationSpec",
-            agents_view=specs.Array((agents, len(self.feature_names)), jnp.float32, "agents_view"),
-            action_mask=specs.BoundedArray(
-                (agents, self.action_dim), bool, False, True, "action_mask"
-            ),
-            step_count=specs.BoundedArray((agents,), jnp.int32, 0, self.time_limit, "step_count"),
+        return make_observation_spec(
+            self.num_agents, len(self.feature_names), self.action_dim, self.time_limit
         )
 
     @cached_property
@@ -251,6 +248,16 @@ class NetworkTraining(jumanji.Environment[State, specs.MultiDiscreteArray, Obser
         after, _ = self._advance(state, learning_rates[None])
         return after, self._timestep(after, jnp.float32(0))
 
+    def render(self, state: State | Sequence[State], save_path: str | None = None) -> Figure:
+        """A figure of one state, or of an episode's states in order."""
+        return self._viewer.render(state, save_path)
+
+    def animate(
+        self, states: Sequence[State], interval: int = 200, save_path: str | None = None
+    ) -> FuncAnimation:
+        """An episode step by step, `interval` milliseconds each; written to `save_path`, a GIF."""
+        return self._viewer.animate(states, interval, save_path)
+
     def replace(self, **changes: Any) -> NetworkTraining:
         """The same environment, built anew with some of its constructor's arguments changed."""
         return type(self)(**(self._arguments | changes))
@@ -283,36 +290,10 @@ class NetworkTraining(jumanji.Environment[State, specs.MultiDiscreteArray, Obser
         return after, metrics
 
     def _timestep(self, state: State, reward: Float[Array, ""]) -> TimeStep[Observation]:
-        agents = (self.num_agents,)
-        last = state.step_count >= self.time_limit
-        step_type = jnp.where(
-            state.step_count == 0, StepType.FIRST, jnp.where(last, StepType.LAST, StepType.MID)
-        )
         view = View(state, self.network.layers, self.actions, self.time_limit)
-        observation = Observation(
-            agents_view=observe(self.features, view, self.single_agent),
-            action_mask=jnp.ones((*agents, self.action_dim), bool),
-            step_count=jnp.full(agents, state.step_count, jnp.int32),
-        )
-        return TimeStep(
-            step_type=step_type,
-            reward=jnp.full(agents, reward, jnp.float32),
-            discount=jnp.full(agents, 1.0 - last, jnp.float32),
-            observation=observation,
-            extras=self._extras(state),
-        )
+        return make_timestep(view, self.features, self.single_agent, reward)
 
-    def _extras(self, state: State) -> dict[str, Float[Array, ""]]:
-        metrics = state.metrics
-        losses = (metrics.train_loss, metrics.validation_loss)
-        train_loss, validation_loss = (
-            jnp.nan_to_num(jnp.minimum(x, LARGEST_VALUE), nan=LARGEST_VALUE) for x in losses
-        )
-        return {
-            "train_loss": train_loss,
-            "train_accuracy": metrics.train_accuracy,
-            "validation_loss": validation_loss,
-            "validation_accuracy": metrics.validation_accuracy,
-            "learning_rate": jnp.mean(state.controls[LEARNING_RATE.name]),
-            "diverged": 1.0 - jnp.isfinite(sum(losses)).astype(jnp.float32),
-        }
+    @cached_property
+    def _viewer(self) -> TrainingViewer:
+        title = f"{self.network.name} on {self.dataset.name}"
+        return TrainingViewer(self.inner.layer_names, self.actions.names, title)

@@ -1,0 +1,72 @@
+"""From a state to what agents, systems and logs get to know of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+from jumanji import specs
+from jumanji.types import StepType, TimeStep
+
+from ganno_env.controls import LEARNING_RATE
+from ganno_env.observations import LARGEST_VALUE, View, observe
+from ganno_env.types import Observation, State
+
+
+def make_observation_spec(
+    num_agents: int, num_features: int, num_actions: int, time_limit: int
+) -> specs.Spec[Observation]:
+    """What an observation looks like."""
+    agents = (num_agents,)
+    return specs.Spec(
+        Observation,
+        "ObservationSpec",
+        agents_view=specs.Array((*agents, num_features), jnp.float32, "agents_view"),
+        action_mask=specs.BoundedArray((*agents, num_actions), bool, False, True, "action_mask"),
+        step_count=specs.BoundedArray(agents, jnp.int32, 0, time_limit, "step_count"),
+    )
+
+
+def make_timestep(
+    view: View, features: Sequence[str], single_agent: bool, reward: Float[Array, ""]
+) -> TimeStep[Observation]:
+    """The timestep of a state, whose `reward` all agents share.
+
+    An episode's end is a termination (discount 0). Its length is `view.time_limit`.
+    """
+    state = view.state
+    agents = (1 if single_agent else len(view.layers),)
+    last = state.step_count >= view.time_limit
+    step_type = jnp.where(
+        state.step_count == 0, StepType.FIRST, jnp.where(last, StepType.LAST, StepType.MID)
+    )
+    observation = Observation(
+        agents_view=observe(features, view, single_agent),
+        action_mask=jnp.ones((*agents, len(view.actions)), bool),
+        step_count=jnp.full(agents, state.step_count, jnp.int32),
+    )
+    return TimeStep(
+        step_type=step_type,
+        reward=jnp.full(agents, reward, jnp.float32),
+        discount=jnp.full(agents, 1.0 - last, jnp.float32),
+        observation=observation,
+        extras=_scalars(state),
+    )
+
+
+def _scalars(state: State) -> dict[str, Float[Array, ""]]:
+    """For logs: numbers, whatever the network does."""
+    metrics = state.metrics
+    losses = (metrics.train_loss, metrics.validation_loss)
+    train_loss, validation_loss = (
+        jnp.nan_to_num(jnp.minimum(x, LARGEST_VALUE), nan=LARGEST_VALUE) for x in losses
+    )
+    return {
+        "train_loss": train_loss,
+        "train_accuracy": metrics.train_accuracy,
+        "validation_loss": validation_loss,
+        "validation_accuracy": metrics.validation_accuracy,
+        "learning_rate": jnp.mean(state.controls[LEARNING_RATE.name]),
+        "diverged": 1.0 - jnp.isfinite(sum(losses)).astype(jnp.float32),
+    }
