@@ -161,7 +161,7 @@ def draw_losses(axis: Axes, episode: Episode) -> None:
     lost = np.any([np.isnan(loss) for loss in finite.values()], axis=0)
     if lost.any():
         axis.fill_between(
-            episode.edges, 0, 1, where=np.concatenate([lost[:1], lost]), step="pre",
+            episode.edges, 0, 1, where=np.append(lost, False) | np.append(False, lost),
             transform=axis.get_xaxis_transform(), facecolor="none", edgecolor="0.6", hatch="////",
             linewidth=0, label="diverged",
         )  # fmt: skip
