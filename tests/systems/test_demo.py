@@ -1,0 +1,113 @@
+"""The demo and the evaluation command, at the smallest sizes there are."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from systems import comparison
+from systems.errors import StorageError
+from systems.evaluate import inherit
+from systems.files import fresh_folder
+from systems.policy import load_policy
+from tests.small import ARGUMENTS
+
+ROOT = Path(__file__).resolve().parents[2]
+SIZES = [
+    *(f"env.{k}={v}" for k, v in ARGUMENTS.items() if isinstance(v, (int, float))),
+    "env.network_options.width=0.0625",
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A demo that trains for one rollout."""
+    parent = tmp_path_factory.mktemp("results")
+    code = (
+        "import sys; from pathlib import Path; from systems import demo; "
+        f"demo.ENVIRONMENT.update({ARGUMENTS!r}); demo.SEEDS = (0, 1); demo.LEARNING_RATES = (0.001, 0.01); "
+        "print(demo.run(256, Path(sys.argv[1])))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code, str(parent)], capture_output=True, text=True, cwd=ROOT
+    )
+    assert result.returncode == 0, result.stderr
+    return parent, result.stdout
+
+
+def evaluate(*arguments, cwd=ROOT):
+    command = [sys.executable, "-m", "systems.evaluate", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd)
+
+
+def test_the_demo_prints_its_table_and_writes_it_all(folder):
+    parent, output = folder
+    for method in ("constant", "cosine", "sgdr", "random", "GANNO"):
+        assert any(line.split()[:1] == [method] for line in output.splitlines()), method
+    assert "Meta-training cost 256 environment steps, 2,560 gradient updates" in output
+    for name in ("table.md", "records.json", "comparison.png", "schedule.png"):
+        assert (parent / "demo" / name).stat().st_size > 0
+    assert load_policy(parent / "demo" / "training").action_names[0] == "noop"
+    runs = json.loads((parent / "demo" / "records.json").read_text())["runs"]
+    assert len(runs) == 5 * 2 * 2
+    assert len(runs[0]["learning_rates"][0]) == 5  # cnn5: an agent for each layer
+
+
+def test_a_second_run_gets_a_folder_of_its_own(tmp_path):
+    names = [fresh_folder(tmp_path, "demo").name for _ in range(3)]
+    assert names == ["demo", "demo-2", "demo-3"]
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match="could not make"):
+        fresh_folder(tmp_path / "file", "demo")
+
+
+def test_evaluation_runs_a_policy_on_another_network(folder, tmp_path):
+    checkpoint = folder[0] / "demo" / "training"
+    arguments = [f"checkpoint={checkpoint}", "env=digits_cnn5", *SIZES, "learning_rates=[0,0.01]"]
+    output_dir = tmp_path / "out"
+    result = evaluate(*arguments, "seeds=[0]", "schedules=[rex]", f"output_dir={output_dir}")
+    assert result.returncode == 0, result.stderr
+    assert "GANNO" in result.stdout
+    assert (output_dir / "table.md").read_text().count("| rex |") == 1
+    again = evaluate(*arguments, f"output_dir={output_dir}")
+    assert again.returncode == 1
+    assert "has files in it already" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "checkpoint=PATH is missing"),
+        (["checkpoint=nowhere"], "there is no policy at nowhere"),
+        (["checkpoint={policy}", "schedules=[cosin]"], "did you mean 'cosine'"),
+        (["checkpoint={policy}", "learning_rates=[2]"], "in [0, 1], not 2"),
+        (["checkpoint={policy}", "seeds=[]"], "seeds must be a list without repetition"),
+        (["checkpoint={policy}", "env.features=log"], "the policy was trained on other features"),
+        (["checkpoint={policy}", "env.batchsize=3"], "unknown environment arguments"),
+    ],
+)
+def test_bad_arguments_are_one_line(folder, arguments, message):
+    policy = folder[0] / "demo" / "training"
+    result = evaluate(*(a.format(policy=policy) for a in arguments))
+    assert result.returncode == 1
+    assert message in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_what_agents_see_is_the_policys_unless_given():
+    trained = {"features": "log", "network": "cnn2", "actions": ["noop", "*2"]}
+    assert inherit({"network": "cnn5"}, trained) == {
+        "features": "log",
+        "actions": ["noop", "*2"],
+        "network": "cnn5",
+    }
+    assert inherit({"features": "paper"}, trained)["features"] == "paper"
+
+
+def test_grids_are_checked():
+    with pytest.raises(ValueError, match="without repetition"):
+        comparison.Grid((0.1, 0.1), 0.0, (0,))
