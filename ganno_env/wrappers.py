@@ -177,17 +177,25 @@ class MavaWrapper(Wrapper):
         env: a Jumanji environment with `num_agents`, `time_limit`, `action_dim`, a state that has a
             `key`, and a reward for each agent.
         add_global_state: add all agents' views to what each observes, for centralised critics.
+        global_observation: what to make such observations of. Mava's critics take no other than
+            `mava.types.ObservationGlobalState`, which has the same fields as ours.
 
     Raises:
         ValueError: if rewards or discounts are not one for each agent. (Scalars would be broadcast
             without a word where environments and agents are equal in number.)
     """
 
-    def __init__(self, env: Any, add_global_state: bool = False) -> None:
+    def __init__(
+        self,
+        env: Any,
+        add_global_state: bool = False,
+        global_observation: type = GlobalObservation,
+    ) -> None:
         self.num_agents = int(env.num_agents)
         self.time_limit = int(env.time_limit)
         self.action_dim = int(env.action_dim)
         self.add_global_state = add_global_state
+        self.global_observation = global_observation
         for name in ("reward", "discount"):
             shape = getattr(env, f"{name}_spec").shape
             if shape != (self.num_agents,):
@@ -216,7 +224,7 @@ class MavaWrapper(Wrapper):
             parts["global_state"] = specs.Array(
                 (agents, agents * features), inner["agents_view"].dtype, "global_state"
             )
-            constructor = GlobalObservation
+            constructor = self.global_observation
         return callable_spec(specs.Spec(constructor, "ObservationSpec", **parts))
 
     @cached_property
@@ -245,11 +253,11 @@ class MavaWrapper(Wrapper):
             extras=dict(timestep.extras or {}),
         )
 
-    def _observation(self, observation: Observation) -> Observation | GlobalObservation:
+    def _observation(self, observation: Observation) -> Any:
         if not self.add_global_state:
             return observation
         everything = observation.agents_view.reshape(1, -1)
-        return GlobalObservation(
+        return self.global_observation(
             agents_view=observation.agents_view,
             action_mask=observation.action_mask,
             global_state=jnp.repeat(everything, self.num_agents, axis=0),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import copy
 import pickle
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax import Array
 from jumanji import specs
 from jumanji.testing.env_not_smoke import check_env_does_not_smoke, check_env_specs_does_not_smoke
 from jumanji.types import StepType
@@ -135,6 +137,21 @@ def test_every_agent_gets_all_views(env, episode, wrapped):
         assert seen._fields == ("agents_view", "action_mask", "global_state", "step_count")
         for row in seen.global_state:
             np.testing.assert_array_equal(row, np.concatenate(list(seen.agents_view)))
+
+
+def test_observations_can_be_of_mavas_own_type():
+    """Its centralised critics ask for an instance of it."""
+
+    class ObservationGlobalState(NamedTuple):
+        agents_view: Array
+        action_mask: Array
+        global_state: Array
+        step_count: Array
+
+    wrapped = MavaWrapper(Recall(), True, ObservationGlobalState)
+    _, timestep = wrapped.reset(jax.random.key(0))
+    assert type(timestep.observation) is ObservationGlobalState
+    assert type(wrapped.observation_spec().generate_value()) is ObservationGlobalState
 
 
 def test_what_was_observed_and_paid_is_the_environments(env, episode):
