@@ -26,6 +26,7 @@ from ganno_env.evaluation import (
     tables,
 )
 from ganno_env.types import RunRecord
+from ganno_env.viewer import Episode, TrainingViewer, save
 from systems.files import write_atomically
 from systems.policy import Policy
 
@@ -158,16 +159,13 @@ def write(
     write_atomically(paths[1], json.dumps(_plain(comparison, information)).encode())
     rows = tables.summarise(comparison.results)
     picture = figures.comparison(rows, rates, runs, layer_names, env.updates_per_step, title)
-    paths.append(figures.save(picture, folder / "comparison.png"))
+    paths.append(save(picture, folder / "comparison.png"))
     middle = rates[len(rates) // 2]
     if AGENTS in methods:
-        figure = figures.schedule_and_loss(
-            comparison.record(AGENTS, middle),
-            layer_names,
-            env.updates_per_step,
-            f"{AGENTS} on {env.dataset.name}, {env.network.name}, from {middle:g}",
-        )
-        paths.append(figures.save(figure, folder / "schedule.png"))
+        heading = f"{AGENTS} on {env.dataset.name}, {env.network.name}, from {middle:g}"
+        viewer = TrainingViewer(layer_names, env.actions.names, heading)
+        episode = Episode.from_record(comparison.record(AGENTS, middle), env.updates_per_step)
+        paths.append(save(viewer.render(episode), folder / "schedule.png"))
     return paths
 
 

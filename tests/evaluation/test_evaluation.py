@@ -20,6 +20,7 @@ from ganno_env.evaluation import (
     summarise,
 )
 from ganno_env.schedules import SCHEDULES
+from ganno_env.viewer import save
 from tests.small import small_env
 
 
@@ -136,9 +137,12 @@ def test_a_table_lacks_nothing():
 def test_pictures_are_drawn(runner, tmp_path):
     record = run(runner, stubborn_controller(7))
     names = runner.env.inner.layer_names
-    figure = figures.comparison(
-        summarise(RESULTS), (0.001, 0.01), {"agents": record}, names, 5, "title"
-    )
-    assert figures.save(figure, tmp_path / "new" / "a.png").stat().st_size > 10_000
-    figure = figures.schedule_and_loss(record, names, 5, "title")
-    assert figures.save(figure, tmp_path / "b.png").stat().st_size > 10_000
+    runs = {"agents": record, "others": record}
+    figure = figures.comparison(summarise(RESULTS), (0.001, 0.01), runs, names, 5, "title")
+    assert save(figure, tmp_path / "new" / "a.png").stat().st_size > 10_000
+    # Every point of every curve is inside its panel.
+    for axis in figure.axes[:3]:
+        low, high = axis.get_ylim()
+        for line in axis.get_lines():
+            values = np.asarray(line.get_ydata(), float)
+            assert ((values >= low) & (values <= high)).all()

@@ -29,7 +29,8 @@ def folder(tmp_path_factory):
     parent = tmp_path_factory.mktemp("results")
     code = (
         "import sys; from pathlib import Path; from systems import demo; "
-        f"demo.ENVIRONMENT.update({ARGUMENTS!r}); demo.SEEDS = (0, 1); demo.LEARNING_RATES = (0.001, 0.01); "
+        f"demo.ENVIRONMENT.update({ARGUMENTS!r}); demo.SEEDS = (0, 1); "
+        "demo.LEARNING_RATES = (0.001, 0.01); "
         "print(demo.run(256, Path(sys.argv[1])))"
     )
     result = subprocess.run(
