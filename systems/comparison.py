@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -58,7 +59,7 @@ class Grid:
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """The runs of each method, with how long each method took, in seconds."""
+    """The runs of each method, and what came of them."""
 
     specs: list[RunSpec]
     records: list[RunRecord]
@@ -112,9 +113,14 @@ def compare(
                 for rate in grid.learning_rates
                 for seed in grid.seeds
             ]
+            began = time.monotonic()
             specs += mine
             records += runner.run(mine)
             progress.advance(task)
+            if not console.is_terminal:  # a bar shows there at its end alone
+                seconds = time.monotonic() - began
+                left = seconds * (len(controllers) - len(specs) // len(mine))
+                console.print(f"{controller.name}: {seconds:.0f} s, about {left:.0f} s left")
         progress.update(task, description="all methods")
     return Comparison(specs=specs, records=records)
 
