@@ -28,7 +28,7 @@ from ganno_env.evaluation import (
 )
 from ganno_env.types import RunRecord
 from ganno_env.viewer import Episode, TrainingViewer, save
-from systems.files import write_atomically
+from systems.files import storage_errors, write_atomically
 from systems.policy import Policy
 
 AGENTS = "GANNO"
@@ -165,14 +165,15 @@ def write(
     write_atomically(paths[1], json.dumps(_plain(comparison, information)).encode())
     rows = tables.summarise(comparison.results)
     picture = figures.comparison(rows, rates, runs, layer_names, env.updates_per_step, title)
-    paths.append(save(picture, folder / "comparison.png"))
+    pictures = {"comparison.png": picture}
     middle = rates[len(rates) // 2]
     if AGENTS in methods:
         heading = f"{AGENTS} on {env.dataset.name}, {env.network.name}, from {middle:g}"
         viewer = TrainingViewer(layer_names, env.actions.names, heading)
         episode = Episode.from_record(comparison.record(AGENTS, middle), env.updates_per_step)
-        paths.append(save(viewer.render(episode), folder / "schedule.png"))
-    return paths
+        pictures["schedule.png"] = viewer.render(episode)
+    with storage_errors(folder):
+        return paths + [save(figure, folder / name) for name, figure in pictures.items()]
 
 
 def _plain(comparison: Comparison, information: dict[str, Any]) -> dict[str, Any]:
