@@ -1,7 +1,7 @@
 """What a step costs beside its gradient updates, at `scale=cpu`.
 
 Three contenders in turn, in gradient updates a second: the updates alone, of as many replicas on as
-many devices; steps of the environment (observations, statistics, validation and auto-reset too); and
+many devices; steps of the environment (observations, statistics, validation, auto-reset too); and
 the whole system (policy, critic and their training too).
 
 Usage: python -m benchmarks.extras [--json] [--rounds N]
