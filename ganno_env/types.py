@@ -195,6 +195,7 @@ class RunRecord:
         actions: each agent's, 0 where the controller takes none.
         train_loss, train_accuracy, validation_loss, validation_accuracy: see `Metrics`.
         test_accuracy: on the official test split, after each step (M = T) or the last (M = 1).
+        seconds: the run's share of the time that it and those beside it took, compilation included.
     """
 
     learning_rates: Float[Array, "T L"]
@@ -204,3 +205,4 @@ class RunRecord:
     validation_loss: Float[Array, " T"]
     validation_accuracy: Float[Array, " T"]
     test_accuracy: Float[Array, " M"]
+    seconds: Float[Array, ""]

@@ -32,7 +32,7 @@ TOTAL_TIMESTEPS = 50_000
 LEARNING_RATES = (0.0001, 0.001, 0.01)
 WEIGHT_DECAY = 0.001
 SEEDS = (0, 1, 2)
-SCHEDULES = ("constant", "cosine", "sgdr")
+METHODS = ("constant", "cosine", "sgdr", "random")
 
 
 def run(total_timesteps: int = TOTAL_TIMESTEPS, parent: Path = Path("results")) -> Path:
@@ -43,8 +43,10 @@ def run(total_timesteps: int = TOTAL_TIMESTEPS, parent: Path = Path("results")) 
     mesh = configure(num_envs=PPOConfig().num_envs)
     # Only now: Jumanji starts JAX as it is imported.
     from ganno_env import make_env
-    from ganno_env.evaluation import random_controller, schedule_controller
-    from systems import comparison
+    from ganno_env.evaluation.methods import Setting, make_method
+    from systems.agents import AGENTS, AgentsSpec, as_method
+    from systems.experiments import Experiment
+    from systems.harness import conduct, fresh_store
     from systems.training import train
 
     config = PPOConfig(total_timesteps=total_timesteps)
@@ -66,29 +68,30 @@ def run(total_timesteps: int = TOTAL_TIMESTEPS, parent: Path = Path("results")) 
         sys.exit(128 + trained.stopped_by)
     seconds = trained.records[-1]["seconds"]
     console.rule("2. running them, untouched, on a deeper network")
-    deeper = make_env(**(ENVIRONMENT | {"network": DEEPER}))
+    environment = ENVIRONMENT | {"network": DEEPER}
+    deeper = make_env(**environment)
     console.print(f"{deeper}, initial learning rates {LEARNING_RATES}, {len(SEEDS)} seeds")
-    controllers = [
-        *(schedule_controller(name) for name in SCHEDULES),
-        random_controller(),
-        comparison.agents(trained.policy),
-    ]
-    grid = comparison.Grid(LEARNING_RATES, WEIGHT_DECAY, SEEDS)
-    compared = comparison.compare(deeper, controllers, grid, console)
-    title = f"Test accuracy (%) of {DEEPER} on digits, by initial learning rate"
-    comparison.print_table(compared, title, console)
-    information = {"environment": ENVIRONMENT | {"network": DEEPER}, "training_seconds": seconds}
-    paths = comparison.write(compared, deeper, folder, title, information)
+    experiment = Experiment(
+        name="demo",
+        report="table",
+        title=f"Test accuracy (%) of {DEEPER} on digits, by initial learning rate",
+        methods=(*METHODS, AGENTS),
+        learning_rates=LEARNING_RATES,
+        weight_decays=(WEIGHT_DECAY,),
+        seeds=SEEDS,
+    )
+    methods = [make_method(name, Setting(deeper)) for name in METHODS]
+    methods.append(as_method(AgentsSpec(AGENTS), trained.policy, deeper))
+    information = {"environment": environment, "training_seconds": seconds}
+    conduct(experiment, deeper, methods, fresh_store(folder, environment), console, information)
+    console.print(f"  {folder / 'training' / 'policy.npz'}", highlight=False)
     steps = trained.records[-1]["env_steps"]
     updates = 2 * steps * env.updates_per_step
     console.print(
-        f"Mean ± one standard deviation over {len(SEEDS)} seeds; {comparison.AGENTS} had never "
-        f"seen {DEEPER}.\nMeta-training cost {steps:,} environment steps, {updates:,} gradient "
-        f"updates of {env.network.name}, {seconds:.0f} s on {mesh.size} device(s).\n"
-        f"Everything took {time.monotonic() - began:.0f} s. Written:"
+        f"{AGENTS} had never seen {DEEPER}. Meta-training cost {steps:,} environment steps, "
+        f"{updates:,} gradient updates of {env.network.name}, {seconds:.0f} s on {mesh.size} "
+        f"device(s).\nEverything took {time.monotonic() - began:.0f} s."
     )
-    for path in (folder / "training" / "policy.npz", *paths):
-        console.print(f"  {path}", highlight=False)
     return folder
 
 

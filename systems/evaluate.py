@@ -24,8 +24,6 @@ from systems.errors import RunError
 from systems.files import fresh_folder
 
 RESULTS = Path("results")
-INHERITED = ("features", "actions", "single_agent")
-"""Arguments of the environment that are the policy's own, unless they are given."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -51,39 +49,40 @@ def _run(options: DictConfig) -> None:
     configure(values["num_devices"])
     # Only now: Jumanji starts JAX as it is imported.
     from ganno_env import make_env
-    from ganno_env.evaluation import random_controller, schedule_controller
-    from systems import comparison
+    from ganno_env.evaluation.methods import Setting, make_method
+    from systems.agents import AGENTS, AgentsSpec, as_method
+    from systems.experiments import Experiment
+    from systems.harness import conduct, fresh_store
     from systems.policy import load_policy
 
     policy = load_policy(values["checkpoint"])
-    grid = comparison.Grid(
-        tuple(values["learning_rates"]), values["weight_decay"], tuple(values["seeds"])
-    )
-    controllers = [schedule_controller(name) for name in values["schedules"]]
-    controllers += [random_controller()] if values["random"] else []
-    controllers.append(comparison.agents(policy, greedy=values["greedy"]))
     environment = inherit(values["env"], policy.information.get("environment", {}))
     env = make_env(**environment)
     policy.check_fits(env)
-    folder = _folder(values["output_dir"])
-
-    console = Console()
-    console.print(f"{env}: {len(controllers)} methods, {len(grid.learning_rates)} initial rates, "
-                  f"{len(grid.seeds)} seeds")  # fmt: skip
-    compared = comparison.compare(env, controllers, grid, console)
-    title = (
-        f"Test accuracy (%) of {env.network.name} on {env.dataset.name}, λ = {grid.weight_decay:g}"
+    names = [*values["schedules"], *(["random"] if values["random"] else [])]
+    experiment = Experiment(
+        name="evaluation",
+        report="table",
+        title=f"Test accuracy (%) of {env.network.name} on {env.dataset.name}",
+        methods=(*names, AGENTS),
+        learning_rates=tuple(values["learning_rates"]),
+        weight_decays=(values["weight_decay"],),
+        seeds=tuple(values["seeds"]),
+        runs_at_once=values["runs_at_once"],
     )
-    comparison.print_table(compared, title, console)
-    console.print(f"Mean ± one standard deviation over {len(grid.seeds)} seeds. Images: "
-                  f"{env.dataset.source or env.dataset.name}. Written:")  # fmt: skip
+    methods = [make_method(name, Setting(env)) for name in names]
+    methods.append(as_method(AgentsSpec(AGENTS, greedy=values["greedy"]), policy, env))
+    store = fresh_store(_folder(values["output_dir"]), environment)
     information = {"environment": environment, "policy": dict(policy.information)}
-    for path in comparison.write(compared, env, folder, title, information):
-        console.print(f"  {path}", highlight=False)
+    console = Console()
+    console.print(f"{env}")
+    conduct(experiment, env, methods, store, console, information)
 
 
 def inherit(environment: Mapping[str, Any], trained_on: Mapping[str, Any]) -> dict[str, Any]:
     """The environment's arguments, with what agents see and do as they were trained."""
+    from systems.agents import INHERITED
+
     inherited = {name: trained_on[name] for name in INHERITED if name in trained_on}
     return inherited | dict(environment)
 

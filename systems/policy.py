@@ -28,6 +28,8 @@ from systems.normalisation import RunningStatistics, normalise_observations
 
 FORMAT = "ganno-policy-1"
 FILE_NAME = "policy.npz"
+PRETRAINED = "pretrained"
+"""Stands for the policy that the package ships."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,17 +175,14 @@ def load_policy(path: Path | str, env: Any = None) -> Policy:
     """Reads a policy from its file, or from the folder of the run that trained it.
 
     Args:
-        path: the file or the folder.
+        path: the file, the folder, or "pretrained" for the one that the package ships.
         env: if given, the environment that it is to act in.
 
     Raises:
         ValueError: if there is no policy, if the file is damaged or no policy's, or if the policy's
             features or actions are not the environment's.
     """
-    path = Path(path)
-    file = path / FILE_NAME if path.is_dir() else path
-    if not file.is_file():
-        raise ValueError(f"there is no policy at {file}; train one with python -m systems.train")
+    file = policy_file(path)
     try:
         policy = _parse(file)
     except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
@@ -191,6 +190,20 @@ def load_policy(path: Path | str, env: Any = None) -> Policy:
     if env is not None:
         policy.check_fits(env)
     return policy
+
+
+def policy_file(path: Path | str) -> Path:
+    """The file that `path` stands for: itself, a run's folder, or "pretrained".
+
+    Raises:
+        ValueError: if there is none.
+    """
+    if str(path) == PRETRAINED:
+        return Path(__file__).parent / f"{PRETRAINED}.npz"
+    file = Path(path) / FILE_NAME if Path(path).is_dir() else Path(path)
+    if not file.is_file():
+        raise ValueError(f"there is no policy at {file}; train one with python -m systems.train")
+    return file
 
 
 def _parse(file: Path) -> Policy:

@@ -6,14 +6,19 @@ from ganno_env.evaluation.controller import (
     random_controller,
     schedule_controller,
 )
+from ganno_env.evaluation.methods import METHODS, Method, NotAvailableError, make_method
 from ganno_env.evaluation.rollout import GridRunner, RunSpec
 from ganno_env.evaluation.tables import Result, markdown, summarise
 
 __all__ = [
+    "METHODS",
     "Controller",
     "GridRunner",
+    "Method",
+    "NotAvailableError",
     "Result",
     "RunSpec",
+    "make_method",
     "markdown",
     "policy_controller",
     "random_controller",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,13 +23,33 @@ from ganno_env.types import PRNGKey, RunRecord, State
 RUNS = "runs"
 
 
+Changes = tuple[tuple[str, Any], ...]
+"""Arguments of the environment and their values, hashable."""
+
+
 class RunSpec(NamedTuple):
-    """One run of a grid: who sets the rates, from where, and with which seed."""
+    """One run of a grid.
+
+    Attributes:
+        controller: who sets the rates.
+        learning_rate, weight_decay: from where.
+        seed: of the initial weights, the batches and the controller's own choices.
+        changes: what is not as in the grid's environment, such as `(("optimiser", "lion"),)`.
+    """
 
     controller: Controller
     learning_rate: float
     weight_decay: float
     seed: int
+    changes: Changes = ()
+
+
+class _Kind(NamedTuple):
+    """What runs must have in common to be one program."""
+
+    changes: Changes
+    decide: Decide
+    schedules: bool
 
 
 class GridRunner:
@@ -40,58 +61,82 @@ class GridRunner:
     Args:
         env: what to train; its reward, sampled rates and second branch play no part.
         test_every_step: measure the test split after every step, not the last alone.
+        runs_at_once: how many runs one call of a program makes, at most; all, if not given.
     """
 
-    def __init__(self, env: NetworkTraining, *, test_every_step: bool = False) -> None:
+    def __init__(
+        self,
+        env: NetworkTraining,
+        *,
+        test_every_step: bool = False,
+        runs_at_once: int | None = None,
+    ) -> None:
+        if runs_at_once is not None and runs_at_once < 1:
+            raise ValueError(f"runs_at_once={runs_at_once!r}; it must be at least 1")
         self.env = env.replace(reward="accuracy_gain") if env.reward.needs_no_op else env
         self._test_every_step = test_every_step
-        self._programs: dict[tuple[Decide, bool, Mesh], Callable[..., RunRecord]] = {}
+        self._runs_at_once = runs_at_once
+        self._envs: dict[Changes, NetworkTraining] = {(): self.env}
+        self._programs: dict[tuple[_Kind, Mesh], Callable[..., RunRecord]] = {}
 
     def run(self, specs: Sequence[RunSpec]) -> list[RunRecord]:
         """A record for each run, on the host, in the order of `specs`."""
-        groups: dict[tuple[Decide, bool], list[int]] = {}
-        for number, spec in enumerate(specs):
-            key = (spec.controller.decide, spec.controller.schedules)
-            groups.setdefault(key, []).append(number)
-        records: dict[int, RunRecord] = {}
-        for numbers in groups.values():
-            done = self._run_group([specs[number] for number in numbers])
-            records.update(zip(numbers, done, strict=True))
+        records = dict(self.iterate(specs))
         return [records[number] for number in range(len(specs))]
 
-    def _run_group(self, specs: Sequence[RunSpec]) -> list[RunRecord]:
-        """Runs that share a program; the last is repeated until they divide among the devices."""
-        devices = jax.devices()[: len(specs)]
+    def iterate(self, specs: Sequence[RunSpec]) -> Iterator[tuple[int, RunRecord]]:
+        """Each run's place in `specs` and its record, as they are done."""
+        groups: dict[_Kind, list[int]] = {}
+        for number, spec in enumerate(specs):
+            kind = _Kind(spec.changes, spec.controller.decide, spec.controller.schedules)
+            groups.setdefault(kind, []).append(number)
+        for kind, numbers in groups.items():
+            size = self._runs_at_once or len(numbers)
+            for start in range(0, len(numbers), size):
+                chosen = numbers[start : start + size]
+                wanted = min(size, len(numbers))
+                records = self._run_together(kind, [specs[n] for n in chosen], wanted)
+                yield from zip(chosen, records, strict=True)
+
+    def environment(self, changes: Changes) -> NetworkTraining:
+        """The grid's environment with some arguments changed, built once."""
+        if changes not in self._envs:
+            self._envs[changes] = self.env.replace(**dict(changes))
+        return self._envs[changes]
+
+    def _run_together(self, kind: _Kind, specs: Sequence[RunSpec], size: int) -> list[RunRecord]:
+        """Runs of one program: the last is repeated until there are `size`, on all devices."""
+        began = time.monotonic()
+        env = self.environment(kind.changes)
+        devices = jax.devices()[:size]
         mesh = jax.make_mesh((len(devices),), (RUNS,), (AxisType.Auto,), devices=devices)
-        padded = [*specs, *[specs[-1]] * (-len(specs) % len(devices))]
-        carries = [spec.controller.begin(self.env, spec.learning_rate) for spec in padded]
+        size += -size % len(devices)
+        padded = [*specs, *[specs[-1]] * (size - len(specs))]
+        carries = [spec.controller.begin(env, spec.learning_rate) for spec in padded]
         arguments = (
             jnp.stack([jax.random.PRNGKey(spec.seed) for spec in padded]),
             jnp.array([spec.learning_rate for spec in padded], jnp.float32),
             jnp.array([spec.weight_decay for spec in padded], jnp.float32),
             jax.tree.map(lambda *leaves: jnp.stack(leaves), *carries),
         )
-        program = self._program(specs[0].controller, mesh)
-        batched = jax.device_get(program(*arguments))
-        return [jax.tree.map(lambda x, i=i: np.asarray(x[i]), batched) for i in range(len(specs))]
+        batched = jax.device_get(self._program(kind, mesh)(*arguments))
+        seconds = np.float32((time.monotonic() - began) / len(specs))
+        records = [
+            jax.tree.map(lambda x, i=i: np.asarray(x[i]), batched) for i in range(len(specs))
+        ]
+        return [dataclasses.replace(record, seconds=seconds) for record in records]
 
-    def _program(self, controller: Controller, mesh: Mesh) -> Callable[..., RunRecord]:
-        key = (controller.decide, controller.schedules, mesh)
-        if key not in self._programs:
-            run = partial(
-                run_episode,
-                self.env,
-                controller.decide,
-                controller.schedules,
-                self._test_every_step,
-            )
+    def _program(self, kind: _Kind, mesh: Mesh) -> Callable[..., RunRecord]:
+        if (kind, mesh) not in self._programs:
+            env = self.environment(kind.changes)
+            run = partial(run_episode, env, kind.decide, kind.schedules, self._test_every_step)
             spec = PartitionSpec(RUNS)
             sharded = jax.shard_map(
                 jax.vmap(run), mesh=mesh, in_specs=spec, out_specs=spec, check_vma=False
             )
             everywhere = NamedSharding(mesh, PartitionSpec())
-            self._programs[key] = jit_with_data(sharded, data_sharding=everywhere)
-        return self._programs[key]
+            self._programs[kind, mesh] = jit_with_data(sharded, data_sharding=everywhere)
+        return self._programs[kind, mesh]
 
 
 def run_episode(
@@ -124,12 +169,13 @@ def run_episode(
             validation_loss=state.metrics.validation_loss,
             validation_accuracy=state.metrics.validation_accuracy,
             test_accuracy=test_accuracy(state) if test_every_step else jnp.float32(0),
+            seconds=jnp.float32(0),
         )
         return (state, timestep, carry), record
 
     (state, _, _), record = jax.lax.scan(
         step, (state, timestep, carry), jax.random.split(key, env.time_limit)
     )
-    if test_every_step:
-        return record
-    return dataclasses.replace(record, test_accuracy=test_accuracy(state)[None])
+    last = record.test_accuracy if test_every_step else test_accuracy(state)[None]
+    # The time is known to who calls this program alone.
+    return dataclasses.replace(record, test_accuracy=last, seconds=jnp.float32(0))

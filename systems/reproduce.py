@@ -1,0 +1,201 @@
+"""Regenerates a table or figure of the paper: `python -m systems.reproduce experiment=table1`.
+
+Writes `results/NAME/` with `table.md`, `records.json` and pictures. Finished runs are kept: the
+same command goes on where an interrupted one stopped. Any option of the environment or the system
+may be set, as in `env.epochs=10`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+
+from systems.command import fail, let_through
+from systems.config import PPOConfig, from_mapping
+from systems.devices import configure
+from systems.errors import RunError
+
+if TYPE_CHECKING:  # they start JAX as they are imported
+    from jax.sharding import Mesh
+
+    from ganno_env import NetworkTraining
+    from ganno_env.evaluation import Method
+    from systems.agents import AgentsSpec, Training
+    from systems.experiments import Experiment
+
+RESULTS = Path("results")
+INTERRUPTED = 130
+"""The exit code of what a signal ended."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command; `arguments` are the command line's if not given."""
+    sys.argv[1:] = let_through(sys.argv[1:] if arguments is None else arguments)
+    _hydra_main()
+
+
+@hydra.main(version_base="1.3", config_path="../configs", config_name="reproduce")
+def _hydra_main(options: DictConfig) -> None:
+    try:
+        reproduce(OmegaConf.to_container(options, resolve=True), _name())
+    except (ValueError, RunError) as error:
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+            raise
+        fail(error)
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from here", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+
+
+def _name() -> str:
+    return str(HydraConfig.get().runtime.choices["experiment"])
+
+
+def reproduce(values: Any, name: str) -> Path:
+    """Runs an experiment's config, of plain lists and dictionaries; returns its folder.
+
+    Raises:
+        ValueError: for whatever is wrong with it, before anything is compiled.
+        StorageError: if something cannot be written; what was written before is kept.
+        KeyboardInterrupt: if a signal ended the training of its agents.
+    """
+    config = from_mapping(PPOConfig, {k: v for k, v in values["system"].items() if k != "name"})
+    mesh = configure(values["num_devices"])
+    # Only now: Jumanji starts JAX as it is imported.
+    from ganno_env import make_env
+    from ganno_env.evaluation.methods import row_name
+    from systems.cells import CellStore
+    from systems.harness import conduct
+    from systems.reports import REPORTS
+
+    console = Console()
+    experiment = _experiment(values, name)
+    REPORTS[experiment.report]  # an unknown one is refused here
+    specs = _agents(values["agents"], experiment)
+    env = make_env(**values["env"])
+    folder = RESULTS / name if values["output_dir"] is None else Path(values["output_dir"])
+    training = _training(values, config, folder, mesh)
+    velo_weights = values["velo_weights"] and Path(values["velo_weights"])
+    store = CellStore(
+        folder,
+        _identity(values, env, experiment),
+        _makers(experiment, specs, training, velo_weights),
+    )
+    console.print(f"{experiment.title}\n{env}")
+    methods, unavailable = _methods(experiment, specs, training, env, velo_weights)
+    order = [specs[text].name if text in specs else row_name(text) for text in experiment.methods]
+    conduct(
+        experiment, env, methods, store, console, {"options": values},
+        order=order, unavailable=unavailable,
+    )  # fmt: skip
+    return folder
+
+
+def _experiment(values: Mapping[str, Any], name: str) -> Experiment:
+    from systems.experiments import Experiment
+
+    fields = {field.name for field in dataclasses.fields(Experiment)} - {"name"}
+    given = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in fields}
+    return Experiment(name=name, **given)
+
+
+def _agents(values: Mapping[str, Any], experiment: Experiment) -> dict[str, AgentsSpec]:
+    """The agents among the experiment's methods, by their keys; refuses a name of nobody's."""
+    from ganno_env.evaluation.methods import row_name
+    from systems.agents import AgentsSpec
+
+    for text in experiment.methods:
+        if text not in values:
+            try:
+                row_name(text)
+            except ValueError as error:
+                raise ValueError(f"{error}; and agents: {', '.join(values)}") from error
+    return {key: AgentsSpec(**values[key]) for key in experiment.methods if key in values}
+
+
+def _training(values: Mapping[str, Any], config: PPOConfig, folder: Path, mesh: Mesh) -> Training:
+    from systems.agents import Training
+
+    return Training(
+        environment=values["env"] | values["train_on"],
+        system=values["system"]["name"],
+        config=config,
+        seed=values["training_seed"],
+        folder=folder / "agents",
+        mesh=mesh,
+    )
+
+
+def _identity(values: Mapping[str, Any], env: NetworkTraining, experiment: Experiment) -> Any:
+    """What every run depends on."""
+    return {
+        "experiment": experiment.name,
+        "environment": values["env"],
+        "images": env.dataset.source,
+        "test_every_step": experiment.test_every_step,
+    }
+
+
+def _makers(
+    experiment: Experiment,
+    specs: Mapping[str, AgentsSpec],
+    training: Training,
+    velo_weights: Path | None,
+) -> dict[str, Any]:
+    """What some runs depend on: the agents' training or policies, and VeLO's weights."""
+    from systems import agents
+
+    makers = {
+        spec.name: agents.identity(spec, training)
+        for spec in specs.values()
+        if spec.checkpoint != agents.NONE
+    }
+    if velo_weights is not None and velo_weights.is_file():
+        makers["VeLO"] = hashlib.sha256(velo_weights.read_bytes()).hexdigest()
+    to_train = [key for key, spec in specs.items() if agents.must_train(key, spec, training)]
+    if experiment.num_shards > 1 and to_train:
+        raise ValueError(
+            f"num_shards={experiment.num_shards}, and {to_train} are still to be trained; train "
+            "them with one process first (the same command without shards), or name policies "
+            "(checkpoint=PATH)"
+        )
+    return makers
+
+
+def _methods(
+    experiment: Experiment,
+    specs: Mapping[str, AgentsSpec],
+    training: Training,
+    env: NetworkTraining,
+    velo_weights: Path | None,
+) -> tuple[list[Method], dict[str, str]]:
+    """The rows that can be filled, and why the others cannot."""
+    from ganno_env.evaluation.methods import NotAvailableError, Setting, make_method, row_name
+    from systems.agents import as_method, find_policy
+
+    methods: list[Method] = []
+    unavailable: dict[str, str] = {}
+    for text in experiment.methods:
+        spec = specs.get(text)
+        try:
+            if spec is None:
+                methods.append(make_method(text, Setting(env, velo_weights)))
+            else:
+                methods.append(as_method(spec, find_policy(text, spec, training), env))
+        except NotAvailableError as reason:
+            unavailable[row_name(text) if spec is None else spec.name] = str(reason)
+    return methods, unavailable
+
+
+if __name__ == "__main__":
+    main()
