@@ -31,6 +31,7 @@ class Case:
         width: multiplies the network's channels; `scale=cpu` has 0.25.
         updates_per_step: the paper's 100, or fewer where that would take minutes.
         stock_updates: updates of the stock contenders in one measurement.
+        rounds: measurements of each contender, of which the median counts.
         num_examples, validation_size: as `scale=cpu` has them for 100 updates a step; validation
             shrinks with the step, so that its share of the work stays the same.
     """
@@ -41,6 +42,7 @@ class Case:
     width: float = 0.25
     updates_per_step: int = 100
     stock_updates: int = 20
+    rounds: int = 5
     num_examples: int = 10_000
     validation_size: int = 500
 
@@ -66,10 +68,14 @@ GREY, COLOUR = (28, 28, 1), (32, 32, 3)
 CASES = (
     Case("cnn2", 64, GREY),
     Case("cnn2", 128, GREY),
-    Case("cnn5", 64, COLOUR, stock_updates=4),
-    Case("cnn5", 128, COLOUR, stock_updates=4),
-    Case("resnet18", 64, COLOUR, 0.125, updates_per_step=5, stock_updates=1, validation_size=25),
-    Case("resnet18", 128, COLOUR, 0.125, updates_per_step=5, stock_updates=1, validation_size=25),
+    Case("cnn5", 64, COLOUR, stock_updates=4, rounds=3),
+    Case("cnn5", 128, COLOUR, stock_updates=4, rounds=3),
+    *(
+        Case(
+            "resnet18", batch_size, COLOUR, 0.125, 5, stock_updates=1, rounds=3, validation_size=25
+        )
+        for batch_size in (64, 128)
+    ),
 )
 
 
