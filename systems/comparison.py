@@ -35,7 +35,7 @@ AGENTS = "GANNO"
 """What the trained policy is called in tables, as in the paper's."""
 
 
-WIDTH_OF_FILES = 120
+WIDTH_OF_FILES = 160
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,7 +129,7 @@ def print_table(comparison: Comparison, title: str, console: Console) -> None:
     """The table for people."""
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1))
     for number, column in enumerate(tables.header(comparison.results)):
-        table.add_column(column, justify="right" if number else "left")
+        table.add_column(column, justify="right" if number else "left", overflow="fold")
     for row in tables.summarise(comparison.results):
         table.add_row(*tables.cells(row), style="bold" if row.method == AGENTS else None)
     # A file or pipe has no width of its own; 80 columns would cut the figures off.

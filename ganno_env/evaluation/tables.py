@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
+from jaxtyping import Float
+
+from ganno_env.evaluation.published import Cell, Published
+from ganno_env.evaluation.statistics import interquartile_mean
+
+NO_CELL = "/"
+"""What a cell that cannot exist shows, as in the paper."""
+LOST_CELL = "?"
+"""What a cell that the paper has and our copy has lost shows."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """One run's end, as a table needs it: test accuracy in per cent."""
+    """One run's end, as a table needs it: test accuracy in per cent.
+
+    `learning_rate` is None for a method that takes no initial rate, as VeLO.
+    """
 
     method: str
-    learning_rate: float
+    learning_rate: float | None
     seed: int
     test_accuracy: float
 
@@ -25,52 +38,82 @@ class Row:
     Attributes:
         method: its name.
         means, deviations: over seeds, one for each initial rate; one standard deviation, as in the
-            paper (NumPy's, without Bessel's correction).
+            paper (NumPy's, without Bessel's correction). None where the method takes no rate.
         average, average_deviation: of each seed's average over initial rates.
-        spread: the best initial rate's mean less the worst's.
+        spread: the best initial rate's mean less the worst's; None where there are no rates.
+        iqm, iqm_low, iqm_high: the interquartile mean of all runs and its 95 % interval; see
+            `interquartile_mean`.
     """
 
     method: str
-    means: tuple[float, ...]
-    deviations: tuple[float, ...]
+    means: tuple[float | None, ...]
+    deviations: tuple[float | None, ...]
     average: float
     average_deviation: float
-    spread: float
+    spread: float | None
+    iqm: float
+    iqm_low: float
+    iqm_high: float
+
+
+def initial_rates(results: Iterable[Result]) -> list[float]:
+    """The initial rates, in the columns' order."""
+    return sorted({r.learning_rate for r in results if r.learning_rate is not None})
 
 
 def summarise(results: Sequence[Result]) -> list[Row]:
     """A row for each method, in order of appearance.
 
     Raises:
-        ValueError: unless each method has the same initial rates and seeds.
+        ValueError: unless each method that takes an initial rate has the same rates and seeds.
     """
-    methods = list(dict.fromkeys(result.method for result in results))
-    rates = sorted({result.learning_rate for result in results})
-    seeds = sorted({result.seed for result in results})
-    cells = {(r.method, r.learning_rate, r.seed): r.test_accuracy for r in results}
-    rows = []
-    for method in methods:
-        missing = [(x, s) for x in rates for s in seeds if (method, x, s) not in cells]
-        if missing:
-            raise ValueError(f"method {method!r} lacks runs (initial rate, seed): {missing}")
-        grid = np.array([[cells[method, rate, seed] for seed in seeds] for rate in rates])
-        rows.append(
-            Row(
-                method=method,
-                means=tuple(grid.mean(1)),
-                deviations=tuple(grid.std(1)),
-                average=float(grid.mean()),
-                average_deviation=float(grid.mean(0).std()),
-                spread=float(np.ptp(grid.mean(1))),
-            )
-        )
-    return rows
+    rates = initial_rates(results)
+    seeds = sorted({r.seed for r in results if r.learning_rate is not None})
+    runs: dict[str, dict[tuple[float | None, int], float]] = {}
+    for result in results:
+        cells = runs.setdefault(result.method, {})
+        cells[result.learning_rate, result.seed] = result.test_accuracy
+    return [_row(method, cells, rates, seeds) for method, cells in runs.items()]
+
+
+def _row(
+    method: str,
+    cells: Mapping[tuple[float | None, int], float],
+    rates: Sequence[float],
+    seeds: Sequence[int],
+) -> Row:
+    without_rate = {seed for rate, seed in cells if rate is None}
+    rated = len(without_rate) < len(cells)
+    if rated and without_rate:
+        raise ValueError(f"method {method!r} has runs with an initial rate and runs without")
+    rows, columns = (rates, seeds) if rated else ((None,), sorted(without_rate))
+    missing = [(rate, seed) for rate in rows for seed in columns if (rate, seed) not in cells]
+    if missing:
+        raise ValueError(f"method {method!r} lacks runs (initial rate, seed): {missing}")
+    grid = np.array([[cells[rate, seed] for seed in columns] for rate in rows])
+    no_cells = (None,) * len(rates)
+    iqm, low, high = interquartile_mean(grid.T)
+    return Row(
+        method=method,
+        means=_floats(grid.mean(1)) if rated else no_cells,
+        deviations=_floats(grid.std(1)) if rated else no_cells,
+        average=float(grid.mean()),
+        average_deviation=float(grid.mean(0).std()),
+        spread=float(np.ptp(grid.mean(1))) if rated else None,
+        iqm=iqm,
+        iqm_low=low,
+        iqm_high=high,
+    )
+
+
+def _floats(values: Float[np.ndarray, " N"]) -> tuple[float, ...]:
+    return tuple(float(value) for value in values)
 
 
 def header(results: Sequence[Result]) -> list[str]:
     """The columns' names."""
-    rates = sorted({result.learning_rate for result in results})
-    return ["Method", *(f"{rate:g}" for rate in rates), "Average", "Spread"]
+    rates = (f"{rate:g}" for rate in initial_rates(results))
+    return ["Method", *rates, "Average", "Spread", "IQM [95 % interval]"]
 
 
 def cells(row: Row) -> list[str]:
@@ -78,18 +121,88 @@ def cells(row: Row) -> list[str]:
     pairs = zip(row.means, row.deviations, strict=True)
     return [
         row.method,
-        *(f"{mean:.2f} ± {deviation:.2f}" for mean, deviation in pairs),
-        f"{row.average:.2f} ± {row.average_deviation:.2f}",
-        f"{row.spread:.2f}",
+        *(_pair(mean, deviation) for mean, deviation in pairs),
+        _pair(row.average, row.average_deviation),
+        NO_CELL if row.spread is None else f"{row.spread:.2f}",
+        f"{row.iqm:.2f} [{row.iqm_low:.2f}, {row.iqm_high:.2f}]",
     ]
 
 
-def markdown(results: Sequence[Result]) -> str:
-    """The table in Markdown; the largest mean of each column, and the least spread, in bold."""
-    rows = summarise(results)
-    text = [cells(row) for row in rows]
-    figures = np.array([[*row.means, row.average, -row.spread] for row in rows])
-    for column, best in enumerate(figures.argmax(0), start=1):
-        text[best][column] = f"**{text[best][column]}**"
-    lines = [header(results), ["---"] * len(header(results)), *text]
+def _pair(mean: float | None, deviation: float | None) -> str:
+    return NO_CELL if mean is None else f"{mean:.2f} ± {deviation:.2f}"
+
+
+def markdown(
+    results: Sequence[Result],
+    *,
+    order: Sequence[str] | None = None,
+    unavailable: Mapping[str, str] | None = None,
+    published: Published | None = None,
+) -> str:
+    """The table in Markdown; the best of each column (the least spread) in bold.
+
+    Args:
+        results: of all runs.
+        order: the rows'; by default, that of appearance, and then what is not available.
+        unavailable: why a method has no runs, by its name; shown in place of its average. One that
+            has runs is a row like any other.
+        published: the paper's table, whose rows of the same names are shown in a second one.
+
+    Raises:
+        ValueError: if a method lacks runs, or `order` does not name each row once.
+    """
+    rows = {row.method: row for row in summarise(results)}
+    reasons = {name: why for name, why in (unavailable or {}).items() if name not in rows}
+    names = [*rows, *reasons] if order is None else list(order)
+    if sorted(names) != sorted([*rows, *reasons]):
+        raise ValueError(f"a table of the rows {[*rows, *reasons]} cannot be in the order {names}")
+    columns = header(results)
+    shown = [rows[name] for name in names if name in rows]
+    figures = [
+        [*row.means, row.average, None if row.spread is None else -row.spread, row.iqm]
+        for row in shown
+    ]
+    text = {line[0]: line for line in _bold([cells(row) for row in shown], figures)}
+    before = [NO_CELL] * columns[1:].index("Average")
+    for name, why in reasons.items():
+        text[name] = [name, *before, why, NO_CELL, NO_CELL]
+    table = _table(columns, [text[name] for name in names])
+    return table if published is None else table + _published(published, names)
+
+
+def _published(published: Published, names: Sequence[str]) -> str:
+    """The paper's own values of these rows, below its table; nothing if it has none."""
+    rows = {name: published.rows[name] for name in names if name in published.rows}
+    if not rows:
+        return ""
+    columns = ["Method", *(f"{rate:g}" for rate in published.rates), "Average"]
+    text = [[name, *map(_published_cell, row)] for name, row in rows.items()]
+    means = [[None if cell is None else cell[0] for cell in row] for row in rows.values()]
+    return (
+        "\n**The paper's own values** (full size, official CIFAR-10; not comparable in detail with "
+        f"a reduced scale). {published.caption}\n\n{_table(columns, _bold(text, means))}"
+    )
+
+
+def _published_cell(cell: Cell) -> str:
+    if cell is None:
+        return NO_CELL
+    return LOST_CELL if math.isnan(cell[0]) else _pair(*cell)
+
+
+def _bold(text: list[list[str]], figures: Sequence[Sequence[float | None]]) -> list[list[str]]:
+    """Lines with the largest figure of each column, as printed, in bold, unless all are alike."""
+    text = [list(line) for line in text]
+    for column, values in enumerate(zip(*figures, strict=True), start=1):
+        printed = [math.nan if value is None else round(value, 2) for value in values]
+        known = {value for value in printed if not math.isnan(value)}
+        for line, value in zip(text, printed, strict=True):
+            if len(known) > 1 and value == max(known):
+                line[column] = f"**{line[column]}**"
+    return text
+
+
+def _table(columns: Sequence[str], text: Iterable[Sequence[str]]) -> str:
+    rule = ["---", *["---:"] * (len(columns) - 1)]
+    lines = [[cell.replace("|", r"\|") for cell in line] for line in (columns, rule, *text)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
