@@ -88,7 +88,7 @@ class TrainingViewer:
         episode = _episode(states)
         rows = max(0.16 * len(self.layer_names), 2.6), max(0.16 * episode.actions.shape[1], 1.1)
         heights = [*rows, 1.8, 1.8]
-        figure = _figure(9.5, sum(heights) + 0.9, self.title)
+        figure = new_figure(9.5, sum(heights) + 0.9, self.title)
         grid = figure.subplots(4, 2, width_ratios=[1, 0.25], height_ratios=heights)
         axes, keys = list(grid[:, 0]), list(grid[:, 1])
         panels.draw_rates(axes[0], keys[0], episode, self.layer_names)
@@ -136,7 +136,7 @@ def draw_schedule(
         losses=curves,
         accuracies={},
     )
-    figure = _figure(11, max(3.8, 0.16 * len(layer_names) + 1), title)
+    figure = new_figure(11, max(3.8, 0.16 * len(layer_names) + 1), title)
     left, key, right = figure.subplots(1, 3, width_ratios=[1, 0.22, 1])
     panels.draw_rates(left, key, episode, layer_names)
     panels.draw_losses(right, episode)
@@ -168,7 +168,8 @@ def _episode(states: State | Sequence[State] | Episode) -> Episode:
     return states if isinstance(states, Episode) else Episode.from_states(states)
 
 
-def _figure(width: float, height: float, title: str) -> Figure:
+def new_figure(width: float, height: float, title: str) -> Figure:
+    """An empty figure with a title, its sizes in inches."""
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     figure.suptitle(title, fontsize=11)

@@ -25,6 +25,8 @@ MOST_LINES = len(COLOURS)
 """Rates of more layers than this are a heat map: lines would hide each other."""
 MOST_NAMES = 24
 """Where there are more rows than this, not all of them are named."""
+WIDEST_RATES = 1e4
+"""Rates more than about so many times smaller than the largest are drawn as almost 0."""
 WIDE_RANGE = 20.0
 """Losses whose largest is so many times their smallest are drawn on a logarithmic axis."""
 
@@ -34,6 +36,15 @@ def draw_rates(axis: Axes, key: Axes, episode: Episode, layer_names: Sequence[st
     if len(layer_names) > MOST_LINES:
         _draw_rate_map(axis, key, episode, layer_names)
         return
+    draw_rate_lines(axis, episode, layer_names)
+    scale_rates(axis, episode.learning_rates)
+    axis.set_ylabel("learning rate")
+    axis.grid(alpha=0.25)
+    draw_key(key, axis.get_legend_handles_labels()[0], "layer")
+
+
+def draw_rate_lines(axis: Axes, episode: Episode, layer_names: Sequence[str]) -> None:
+    """Each layer's learning rate as a line, of `MOST_LINES` layers at the most."""
     rates = episode.learning_rates
     widths = np.linspace(2.8, 1.3, max(len(layer_names), 2))
     for layer, name in enumerate(layer_names):
@@ -43,24 +54,22 @@ def draw_rates(axis: Axes, key: Axes, episode: Episode, layer_names: Sequence[st
             episode.edges, held, drawstyle="steps-pre",
             color=COLOURS[layer], linewidth=widths[layer], label=name,
         )  # fmt: skip
-    _scale_rates(axis, rates)
-    axis.set_ylabel("learning rate")
-    axis.grid(alpha=0.25)
-    draw_key(key, axis.get_legend_handles_labels()[0], "layer")
 
 
-def _scale_rates(axis: Axes, rates: Float[np.ndarray, "T L"]) -> None:
-    """A logarithmic axis, with 0 at the bottom where some rate is 0."""
+def scale_rates(axis: Axes, rates: Float[np.ndarray, "T L"]) -> None:
+    """A logarithmic axis of a few decades, with 0 at the bottom where some rate is below them."""
     positive = rates[rates > 0]
     if not positive.size:
         axis.set_ylim(-0.05, 1)
         axis.set_yticks([0])
-    elif positive.size == rates.size:
+        return
+    lowest = 10.0 ** np.round(np.log10(positive.max() / WIDEST_RATES))
+    if rates.min() >= lowest:
         axis.set_yscale("log")
         # A constant rate is in the middle, not across an axis without ticks.
         axis.set_ylim(min(positive.min() / 1.5, positive.max() / 4), positive.max() * 1.5)
     else:
-        threshold = 10.0 ** np.floor(np.log10(positive.min()))
+        threshold = max(10.0 ** np.floor(np.log10(positive.min())), lowest)
         axis.set_yscale("symlog", linthresh=threshold, linscale=0.3)
         axis.set_ylim(-threshold / 5, positive.max() * 1.5)
 
@@ -154,10 +163,7 @@ def draw_losses(axis: Axes, episode: Episode) -> None:
     finite = {s: np.where(np.isfinite(loss), loss, np.nan) for s, loss in episode.losses.items()}
     for split, loss in finite.items():
         _draw_curve(axis, episode.updates, loss, split)
-    values = np.concatenate(list(finite.values()))
-    shown = values[np.isfinite(values) & (values > 0)]
-    if shown.size and shown.max() > WIDE_RANGE * shown.min():
-        axis.set_yscale("log")
+    scale_losses(axis, np.concatenate(list(finite.values())))
     lost = np.any([np.isnan(loss) for loss in finite.values()], axis=0)
     if lost.any():
         axis.fill_between(
@@ -167,6 +173,13 @@ def draw_losses(axis: Axes, episode: Episode) -> None:
         )  # fmt: skip
     axis.set_ylabel("loss")
     axis.grid(alpha=0.25)
+
+
+def scale_losses(axis: Axes, losses: Float[np.ndarray, " N"]) -> None:
+    """A logarithmic axis where these losses, of which some may be no numbers, need one."""
+    shown = losses[np.isfinite(losses) & (losses > 0)]
+    if shown.size and shown.max() > WIDE_RANGE * shown.min():
+        axis.set_yscale("log")
 
 
 def draw_accuracies(axis: Axes, episode: Episode) -> None:
