@@ -88,9 +88,10 @@ def run(total_timesteps: int = TOTAL_TIMESTEPS, parent: Path = Path("results")) 
     steps = trained.records[-1]["env_steps"]
     updates = 2 * steps * env.updates_per_step
     console.print(
-        f"{AGENTS} had never seen {DEEPER}. Meta-training cost {steps:,} environment steps, "
+        f"{AGENTS} had never seen {DEEPER}.\nMeta-training cost {steps:,} environment steps, "
         f"{updates:,} gradient updates of {env.network.name}, {seconds:.0f} s on {mesh.size} "
-        f"device(s).\nEverything took {time.monotonic() - began:.0f} s."
+        f"device(s).\nEverything took {time.monotonic() - began:.0f} s.",
+        soft_wrap=True,
     )
     return folder
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 from matplotlib.figure import Figure
 from rich import box
 from rich.console import Console
@@ -106,11 +107,15 @@ def write(
     for decay in outcome.experiment.weight_decays:
         if results := outcome.results(decay):
             print_table(results, outcome.title(decay), console)
-    for name, reason in outcome.unavailable.items():
-        console.print(f"{name}: {reason}", soft_wrap=True)
+    for reason in dict.fromkeys(outcome.unavailable.values()):
+        names = "; ".join(name for name, why in outcome.unavailable.items() if why == reason)
+        console.print(f"{names}: {reason}", soft_wrap=True)
     seeds = len(outcome.experiment.seeds)
     images = outcome.env.dataset.source or outcome.env.dataset.name
-    console.print(f"Mean ± one standard deviation over {seeds} seeds. Images: {images}. Written:")
+    console.print(
+        f"Mean ± one standard deviation over {seeds} seeds. Images: {images}. Written:",
+        soft_wrap=True,
+    )
     records = {**information, "unavailable": dict(outcome.unavailable)}
     content = json.dumps(records | {"runs": plain(outcome.records)})
     paths = [folder / "table.md", folder / "records.json"]
@@ -146,8 +151,8 @@ def table(outcome: Outcome) -> Report:
 def figure1(outcome: Outcome) -> Report:
     """Learning rate and training loss of a run of each method."""
     runs = {cell.method: record for cell, record in outcome.records.items()}
-    figure = figures.rates_and_losses(runs, *_drawn(outcome))
-    return Report(_tables(outcome), {"figure1.png": figure} if runs else {})
+    drawn = [figures.rates_and_losses(runs, *_drawn(outcome))] if runs else []
+    return Report(_tables(outcome), {"figure1.png": figure for figure in drawn})
 
 
 @REPORTS.register("figure2")
@@ -157,7 +162,7 @@ def figure2(outcome: Outcome) -> Report:
         figures.rates_and_accuracy(record, *_drawn(outcome))
         for record in outcome.agents_runs(outcome.experiment.weight_decays[0]).values()
     ]
-    return Report(_tables(outcome), {"figure2.png": drawn[0]} if drawn else {})
+    return Report(_tables(outcome), {"figure2.png": figure for figure in drawn[:1]})
 
 
 @REPORTS.register("accuracy_curves")
@@ -179,12 +184,8 @@ def accuracy_curves(outcome: Outcome) -> Report:
 @REPORTS.register("figure5")
 def figure5(outcome: Outcome) -> Report:
     """The hand-made schedules as they are, at the rate that the runs begin with."""
-    num_updates = outcome.env.time_limit * outcome.env.updates_per_step
-    rate = outcome.experiment.learning_rates[0]
     curves = {
-        name: np.array([SCHEDULES[name](rate, num_updates)(i) for i in range(num_updates)])
-        for name in outcome.experiment.methods
-        if name in SCHEDULES
+        name: _schedule(outcome, name) for name in outcome.experiment.methods if name in SCHEDULES
     }
     figure = figures.schedules(curves, outcome.experiment.title)
     return Report(_tables(outcome), {"figure5.png": figure})
@@ -192,17 +193,21 @@ def figure5(outcome: Outcome) -> Report:
 
 @REPORTS.register("figure7")
 def figure7(outcome: Outcome) -> Report:
-    """A hand-made schedule beside runs of agents, one for each seed."""
-    first, *others = outcome.methods
-    decay = outcome.experiment.weight_decays[0]
-    reference = next(iter(outcome.runs(first, decay).values()))
+    """The experiment's first method, a schedule, beside runs of agents, one for each seed."""
     runs = {
         f"{cell.method}, seed {cell.seed}": record
-        for method in others
-        for cell, record in outcome.runs(method, decay).items()
+        for cell, record in outcome.agents_runs(outcome.experiment.weight_decays[0]).items()
     }
+    reference = _schedule(outcome, outcome.experiment.methods[0])
     figure = figures.schedules_beside(reference, runs, *_drawn(outcome))
     return Report(_tables(outcome), {"figure7.png": figure})
+
+
+def _schedule(outcome: Outcome, name: str) -> Float[np.ndarray, " updates"]:
+    """A hand-made schedule's rate at each update, from the experiment's first initial rate."""
+    num_updates = outcome.env.time_limit * outcome.env.updates_per_step
+    schedule = SCHEDULES[name](outcome.experiment.learning_rates[0], num_updates)
+    return np.array([schedule(i) for i in range(num_updates)])
 
 
 def _drawn(outcome: Outcome) -> tuple[Sequence[str], int, str]:
@@ -236,6 +241,8 @@ def _comparisons(outcome: Outcome) -> dict[str, Figure]:
             if cell.seed == seed and cell.learning_rate in (rates[0], rates[-1])
         }
         rows = tables.summarise(outcome.results(decay))
+        if not rows:
+            continue
         suffix = "" if len(outcome.experiment.weight_decays) == 1 else f"-{decay:g}"
         names, updates_per_step, _ = _drawn(outcome)
         pictures[f"comparison{suffix}.png"] = figures.comparison(

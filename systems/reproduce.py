@@ -105,7 +105,9 @@ def _experiment(values: Mapping[str, Any], name: str) -> Experiment:
     from systems.experiments import Experiment
 
     fields = {field.name for field in dataclasses.fields(Experiment)} - {"name"}
-    given = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in fields}
+    given: dict[str, Any] = {
+        k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in fields
+    }
     return Experiment(name=name, **given)
 
 
@@ -155,7 +157,7 @@ def _makers(
     """What some runs depend on: the agents' training or policies, and VeLO's weights."""
     from systems import agents
 
-    makers = {
+    makers: dict[str, Any] = {
         spec.name: agents.identity(spec, training)
         for spec in specs.values()
         if spec.checkpoint != agents.NONE

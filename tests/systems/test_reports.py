@@ -1,0 +1,92 @@
+"""Every experiment's report, on made-up runs: rows, records and pictures."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import hydra
+import numpy as np
+import pytest
+from omegaconf import OmegaConf
+from rich.console import Console
+
+from ganno_env.evaluation import Method, random_controller
+from ganno_env.evaluation.methods import row_name
+from ganno_env.types import RunRecord
+from systems import reproduce as command
+from systems.experiments import plain
+from systems.reports import Outcome, write
+from tests.small import small_env
+from tests.systems.test_reproduce import EXPERIMENTS, ROOT
+
+
+def record(env, seed: int, every_step: bool) -> RunRecord:
+    generator = np.random.default_rng(seed)
+    steps, layers = env.time_limit, env.num_layers
+    curve = generator.random(steps).astype(np.float32)
+    return RunRecord(
+        learning_rates=generator.random((steps, layers)).astype(np.float32) / 100,
+        actions=generator.integers(0, 9, (steps, layers)).astype(np.int32),
+        train_loss=curve,
+        train_accuracy=curve,
+        validation_loss=np.full(steps, np.nan, np.float32),
+        validation_accuracy=curve,
+        test_accuracy=curve if every_step else curve[-1:],
+        seconds=np.float32(1),
+    )
+
+
+def outcome(name: str, absent: frozenset[str] = frozenset()) -> Outcome:
+    """An experiment whose runs are made up, but for methods that cannot be run."""
+    with hydra.initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
+        values = OmegaConf.to_container(
+            hydra.compose("reproduce", overrides=[f"experiment={name}"]), resolve=True
+        )
+    experiment = command._experiment(values, name)
+    agents = values["agents"]
+    env = small_env()
+    order, methods, unavailable = [], [], {}
+    for text in experiment.methods:
+        shown = agents[text]["name"] if text in agents else row_name(text)
+        order.append(shown)
+        if text.partition("@")[0] in absent or (text in agents and "agents" in absent):
+            unavailable[shown] = "not available: get it somewhere"
+            continue
+        decay = text.partition("@")[2]
+        rate = agents[text].get("learning_rate") if text in agents else None
+        rate = 1.0 if text.startswith("velo") else rate
+        own = float(decay) if decay else None
+        methods.append(Method(shown, random_controller(), (), own, rate))
+    cells = experiment.cells(methods)
+    records = {c: record(env, i, experiment.test_every_step) for i, c in enumerate(cells)}
+    return Outcome(experiment, env, methods, order, unavailable, records)
+
+
+@pytest.mark.parametrize("absent", [frozenset(), frozenset({"velo", "agents"})], ids=["all", "few"])
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_report_has_all_rows_all_runs_and_its_picture(name, absent, tmp_path):
+    made = outcome(name, absent)
+    paths = write(made, tmp_path, {"options": {}}, Console(quiet=True))
+    text = (tmp_path / "table.md").read_text()
+    ours = text.partition("**The paper's own")[0]
+    for row in made.order:
+        assert len(re.findall(rf"^\| {re.escape(row)} \|", ours, re.M)) == len(
+            made.experiment.weight_decays
+        ), row
+    kept = json.loads((tmp_path / "records.json").read_text())
+    assert len(kept["runs"]) == len(made.records) == len(plain(made.records))
+    assert kept["unavailable"] == made.unavailable
+    pictures = [path for path in paths if path.suffix == ".png"]
+    drawn = name if name.startswith("figure") else "comparison"
+    if made.methods:
+        assert tmp_path / f"{drawn}.png" in pictures
+    assert all(Path(path).stat().st_size > 10_000 for path in pictures)
+
+
+def test_a_second_report_replaces_the_first(tmp_path):
+    made = outcome("table5")
+    for _ in range(2):
+        paths = write(made, tmp_path, {}, Console(quiet=True))
+    assert sorted(tmp_path.iterdir()) == sorted(paths)
