@@ -27,7 +27,7 @@ from systems.cells import Cell
 from systems.experiments import Experiment, plain
 from systems.files import storage_errors, write_atomically
 
-WIDTH_OF_FILES = 140
+WIDTH_OF_FILES = 160
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,7 +134,7 @@ def print_table(results: Sequence[Result], title: str, console: Console) -> None
     """A table for people."""
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1))
     for number, column in enumerate(tables.header(results)):
-        table.add_column(column, justify="right" if number else "left")
+        table.add_column(column, justify="right" if number else "left", overflow="fold")
     for row in tables.summarise(results):
         table.add_row(*tables.cells(row), style="bold" if is_agents(row.method) else None)
     # A file or pipe has no width of its own; 80 columns would cut the figures off.
@@ -151,18 +151,21 @@ def table(outcome: Outcome) -> Report:
 def figure1(outcome: Outcome) -> Report:
     """Learning rate and training loss of a run of each method."""
     runs = {cell.method: record for cell, record in outcome.records.items()}
-    drawn = [figures.rates_and_losses(runs, *_drawn(outcome))] if runs else []
-    return Report(_tables(outcome), {"figure1.png": figure for figure in drawn})
+    if not runs:
+        return Report(_tables(outcome), {})
+    return Report(
+        _tables(outcome), {"figure1.png": figures.rates_and_losses(runs, *_drawn(outcome))}
+    )
 
 
 @REPORTS.register("figure2")
 def figure2(outcome: Outcome) -> Report:
     """Each layer's rate and the test accuracy of the agents' first run."""
-    drawn = [
-        figures.rates_and_accuracy(record, *_drawn(outcome))
-        for record in outcome.agents_runs(outcome.experiment.weight_decays[0]).values()
-    ]
-    return Report(_tables(outcome), {"figure2.png": figure for figure in drawn[:1]})
+    runs = list(outcome.agents_runs(outcome.experiment.weight_decays[0]).values())
+    if not runs:
+        return Report(_tables(outcome), {})
+    figure = figures.rates_and_accuracy(runs[0], *_drawn(outcome))
+    return Report(_tables(outcome), {"figure2.png": figure})
 
 
 @REPORTS.register("accuracy_curves")

@@ -32,6 +32,7 @@ def record(num_layers: int, num_agents: int | None = None, tests: int = 1) -> Ru
         validation_loss=loss + 0.1,
         validation_accuracy=0.95 - loss / 2.5,
         test_accuracy=np.full((tests,), 0.9),
+        seconds=np.float32(1.0),
     )
 
 
