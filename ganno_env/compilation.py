@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import numpy as np
+from jax.experimental import multihost_utils
 
 
 def jit_with_data(
@@ -25,7 +28,8 @@ def jit_with_data(
         function: pure, with positional arguments that are trees of arrays.
         donate_argnums: arguments whose memory the results may take.
         out_shardings: as `jax.jit`'s.
-        data_sharding: where the arrays closed over should live; where they are, if not given.
+        data_sharding: where the arrays closed over should live; where they are, if not given. Its
+            devices may be those of several processes, each of which closes over the same data.
     """
     programs: dict[Any, Callable[..., Any]] = {}
 
@@ -34,7 +38,7 @@ def jit_with_data(
         tree = jax.tree.structure(shapes)
         data = closed.consts
         if data_sharding is not None:
-            data = jax.device_put(data, data_sharding)
+            data = _put(data, data_sharding)
 
         def run(data: list[Any], *args: Any) -> Any:
             flat = jax.core.eval_jaxpr(closed.jaxpr, data, *jax.tree.leaves(args))
@@ -53,3 +57,17 @@ def jit_with_data(
         return programs[signature](*args)
 
     return call
+
+
+def _put(data: list[Any], sharding: jax.sharding.Sharding) -> list[jax.Array]:
+    if sharding.is_fully_addressable:
+        put: list[jax.Array] = jax.device_put(data, sharding)
+        return put
+    # Each process puts its own copy onto its own devices; only a checksum is compared.
+    local = [np.asarray(x) for x in data]
+    checksum = 0
+    for x in local:
+        checksum = zlib.crc32(np.ascontiguousarray(x), checksum)
+    if len(set(multihost_utils.process_allgather(np.int32(checksum >> 1)).tolist())) > 1:
+        raise ValueError("the processes have different data; give each the same files")
+    return [jax.make_array_from_callback(x.shape, sharding, x.__getitem__) for x in local]

@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 
+from systems.devices import to_devices
 from systems.errors import StorageError
 from systems.files import check_space, storage_errors, write_atomically
 from systems.types import LearnerState
@@ -65,7 +67,7 @@ def save(
     Args:
         folder: where they are; need not exist yet.
         identity: what is being trained; plain JSON.
-        state: the learner's.
+        state: the learner's, whole, as NumPy arrays.
         update: the number of updates made.
         seconds: what training has taken.
         score: what "best" means, greatest first.
@@ -152,10 +154,8 @@ def restore(checkpoint: Checkpoint, state: LearnerState) -> LearnerState:
     """
     problem = f"checkpoint {checkpoint.path} is of another learner's state"
     _check_same(problem, checkpoint.state, _described(state))
-    abstract = {
-        name: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding)
-        for name, x in _flatten(state).items()
-    }
+    flat = _flatten(state)
+    abstract = {name: np.empty(x.shape, x.dtype) for name, x in flat.items()}
     try:
         values = _orbax().restore(
             checkpoint.path.absolute() / "state", args=ocp.args.StandardRestore(abstract)
@@ -164,7 +164,8 @@ def restore(checkpoint: Checkpoint, state: LearnerState) -> LearnerState:
         raise StorageError(
             f"checkpoint {checkpoint.path} cannot be read: {error}; remove it to use an earlier one"
         ) from error
-    return jax.tree.unflatten(jax.tree.structure(state), [values[name] for name in abstract])
+    placed = [to_devices(np.asarray(values[name]), x.sharding) for name, x in flat.items()]
+    return jax.tree.unflatten(jax.tree.structure(state), placed)
 
 
 def check_identity(checkpoint: Checkpoint, identity: Mapping[str, Any]) -> None:
@@ -188,7 +189,15 @@ def _check_same(problem: str, saved: Mapping[str, Any], wanted: Mapping[str, Any
 
 
 def _orbax() -> ocp.Checkpointer:
-    return ocp.Checkpointer(ocp.StandardCheckpointHandler())
+    # Each process reads by itself, and one alone writes: there is nobody to wait for.
+    me = jax.process_index()
+    alone = ocp.options.MultiprocessingOptions(
+        primary_host=me, active_processes={me}, barrier_sync_key_prefix=f"process_{me}"
+    )
+    return ocp.Checkpointer(
+        ocp.StandardCheckpointHandler(multiprocessing_options=alone),
+        multiprocessing_options=alone,
+    )
 
 
 def _flatten(state: LearnerState) -> dict[str, jax.Array]:

@@ -1,62 +1,192 @@
-"""Which devices a run uses, decided before JAX computes anything."""
+"""Which devices a run uses, and in which processes, decided before JAX computes anything."""
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import json
 import os
-from collections.abc import Sequence
+import re
+import socket
+import sys
+import time
+import zlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import jax
+import numpy as np
 import platformdirs
+from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh
+
+from systems.errors import RunError
 
 ENVS = "envs"
 """The mesh's one axis: environments are sharded along it."""
+AUTO = "auto"
+REMEDY = (
+    "start every process with the same distributed.coordinator=HOST:PORT of the first, "
+    "distributed.num_processes=N and its own distributed.process_id"
+)
 
 
-def configure(num_devices: int | Literal["auto"] = "auto", *, num_envs: int | None = None) -> Mesh:
+class ProcessError(RunError):
+    """The processes of a run could not meet, or another one failed."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Distributed:
+    """Which processes train together; one by default. Checked on construction (`ValueError`).
+
+    Attributes:
+        coordinator: HOST:PORT, where the first process listens for the others; or "auto", where
+            SLURM, Open MPI or a TPU says which processes there are.
+        num_processes: how many.
+        process_id: which of them this one is, from 0.
+        timeout: seconds to wait for the others at the start.
+    """
+
+    coordinator: str | None = None
+    num_processes: int | None = None
+    process_id: int | None = None
+    timeout: int = 300
+
+    def __post_init__(self) -> None:
+        given = {"num_processes": self.num_processes, "process_id": self.process_id}
+        if not isinstance(self.timeout, int) or self.timeout < 1:
+            raise ValueError(f"distributed.timeout={self.timeout!r}; it must be at least 1 second")
+        if self.coordinator in (None, AUTO):
+            for name, value in given.items():
+                if value is not None:
+                    raise ValueError(
+                        f"distributed.{name}={value!r} needs distributed.coordinator=HOST:PORT, "
+                        f"where the first process listens, not {self.coordinator!r}"
+                    )
+            return
+        if not re.fullmatch(r".+:\d{1,5}", str(self.coordinator)):
+            raise ValueError(
+                f"distributed.coordinator={self.coordinator!r}; it must be HOST:PORT of the first "
+                f"process, or {AUTO!r} under SLURM or Open MPI"
+            )
+        for name, value in given.items():
+            if type(value) is not int:
+                raise ValueError(f"distributed.{name}={value!r}; it must be an integer")
+        if not 0 <= self.process_id < self.num_processes:  # type: ignore[operator]
+            raise ValueError(
+                f"distributed.process_id={self.process_id} of "
+                f"distributed.num_processes={self.num_processes}; processes are numbered from 0"
+            )
+
+
+def configure(
+    num_devices: int | Literal["auto"] = AUTO,
+    *,
+    num_envs: int | None = None,
+    distributed: Distributed | None = None,
+) -> Mesh:
     """Sets JAX up for a run and returns its mesh.
 
     To be called before anything imports Jumanji, which starts JAX; JAX that runs already keeps the
     devices that it has. On a CPU, each available core becomes a device, but no more than there are
-    environments. Compiled programs are kept in `JAX_COMPILATION_CACHE_DIR`, else in the user's
-    cache folder.
+    environments (`JAX_NUM_CPU_DEVICES` says otherwise). Compiled programs are kept in
+    `JAX_COMPILATION_CACHE_DIR`, else in the user's cache folder.
 
     Args:
-        num_devices: how many devices to use. "auto" is as many as there are, or, with `num_envs`,
-            the most among which that many environments divide evenly.
+        num_devices: how many devices to use, in all processes together and as many in each. "auto"
+            is as many as there are, or, with `num_envs`, the most among which that many
+            environments divide evenly.
         num_envs: the number of parallel environments.
+        distributed: the processes; just this one if not given.
 
     Raises:
         ValueError: if there are fewer devices, or `num_envs` does not divide among them.
+        ProcessError: if the processes cannot meet.
     """
     if not jax.config.jax_compilation_cache_dir:  # type: ignore[attr-defined]
         cache = Path(platformdirs.user_cache_dir("ganno")) / "jax"
         jax.config.update("jax_compilation_cache_dir", str(cache))
-    with contextlib.suppress(RuntimeError):  # JAX runs already
-        cores = available_cores()
-        jax.config.update("jax_num_cpu_devices", min(cores, num_envs or cores))
+    if jax.config.jax_num_cpu_devices < 0:  # type: ignore[attr-defined]
+        with contextlib.suppress(RuntimeError):  # JAX runs already
+            cores = available_cores()
+            jax.config.update("jax_num_cpu_devices", min(cores, num_envs or cores))
+    if distributed is not None and distributed.coordinator is not None:
+        _meet(distributed)
     return make_mesh(jax.devices(), num_devices, num_envs=num_envs)
+
+
+def _meet(distributed: Distributed) -> None:
+    # JAX's own would take SIGTERM for itself; `StopRequest` has it.
+    jax.config.update("jax_enable_preemption_service", False)
+    where = None if distributed.coordinator == AUTO else distributed.coordinator
+    if distributed.process_id == 0:
+        waits = f"waiting up to {distributed.timeout} s for {distributed.num_processes} processes"
+        print(f"{waits} at {where}", file=sys.stderr, flush=True)
+    elif where is not None:
+        _knock(where, distributed.timeout)
+    try:
+        jax.distributed.initialize(
+            where,
+            distributed.num_processes,
+            distributed.process_id,
+            initialization_timeout=distributed.timeout,
+        )
+    except (RuntimeError, ValueError) as error:
+        raise ProcessError(
+            f"the processes could not meet, distributed.coordinator={distributed.coordinator} "
+            f"({str(error).partition(chr(10))[0]}); {REMEDY}"
+        ) from error
+
+
+def _knock(coordinator: str, timeout: int) -> None:
+    # JAX would abort where nobody listens, and not raise anything.
+    host, _, port = coordinator.rpartition(":")
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout).close()
+            return
+        except OSError as error:
+            if time.monotonic() > deadline:
+                raise ProcessError(
+                    f"the first process could not be reached at {coordinator} within {timeout} s "
+                    f"({error}); {REMEDY}"
+                ) from error
+        time.sleep(0.2)
 
 
 def make_mesh(
     devices: Sequence[jax.Device],
-    num_devices: int | Literal["auto"] = "auto",
+    num_devices: int | Literal["auto"] = AUTO,
     *,
     num_envs: int | None = None,
 ) -> Mesh:
-    """A one-dimensional mesh of the first of `devices`; arguments and errors as `configure`'s."""
-    if num_devices == "auto":
-        candidates = range(1, len(devices) + 1)
-        size = max(d for d in candidates if num_envs is None or num_envs % d == 0)
-    elif isinstance(num_devices, int) and 1 <= num_devices <= len(devices):
+    """A one-dimensional mesh of each process's first `devices`; otherwise as `configure`."""
+    by_process: dict[int, list[jax.Device]] = {}
+    for device in devices:
+        by_process.setdefault(device.process_index, []).append(device)
+    numbers = {len(group) for group in by_process.values()}
+    if len(numbers) > 1:
+        raise ValueError(
+            f"the processes have different numbers of devices, {sorted(numbers)}; give each the "
+            "same (CUDA_VISIBLE_DEVICES, JAX_NUM_CPU_DEVICES)"
+        )
+    num_processes, most = len(by_process), len(devices)
+    choices = range(num_processes, most + 1, num_processes)
+    if num_devices == AUTO:
+        even = [d for d in choices if num_envs is None or num_envs % d == 0]
+        size = max(even, default=num_processes)
+    elif isinstance(num_devices, int) and num_devices in choices:
         size = num_devices
     else:
-        raise ValueError(f"num_devices={num_devices!r}; choose 1 to {len(devices)}, or 'auto'")
+        multiples = f" in multiples of {num_processes}" if num_processes > 1 else ""
+        raise ValueError(
+            f"num_devices={num_devices!r}; choose {num_processes} to {most}{multiples}, or 'auto'"
+        )
     check_divides(num_envs, size)
-    return jax.make_mesh((size,), (ENVS,), axis_types=(AxisType.Auto,), devices=devices[:size])
+    chosen = [d for group in by_process.values() for d in group[: size // num_processes]]
+    return jax.make_mesh((size,), (ENVS,), axis_types=(AxisType.Auto,), devices=chosen)
 
 
 def check_divides(num_envs: int | None, num_devices: int) -> None:
@@ -74,3 +204,67 @@ def available_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def is_first() -> bool:
+    """Whether this is the process that writes files and speaks."""
+    return jax.process_index() == 0
+
+
+def gather(value: int) -> list[int]:
+    """Every process's `value` (31 bits), on every process; waits for all of them."""
+    if jax.process_count() == 1:
+        return [value]
+    gathered: list[int] = multihost_utils.process_allgather(np.int32(value)).tolist()
+    return gathered
+
+
+@contextlib.contextmanager
+def together() -> Iterator[None]:
+    """Left by all processes at once; where one fails within, so do all.
+
+    Nothing within may wait for another process, which might have failed before.
+
+    Raises:
+        ProcessError: if another process failed.
+    """
+    error: Exception | None = None
+    try:
+        yield
+    except Exception as caught:
+        error = caught
+    failed = gather(int(error is not None))
+    if error is not None:
+        raise error
+    if any(failed):
+        raise ProcessError(f"process {failed.index(1)} of {len(failed)} failed; it says why")
+
+
+def check_same(value: Any) -> None:
+    """Raises `ValueError` on every process unless all were given the same `value`, plain JSON."""
+    if jax.process_count() == 1:
+        return
+    digests = gather(zlib.crc32(json.dumps(value, sort_keys=True).encode()) >> 1)
+    if len(set(digests)) > 1:
+        odd = next(i for i, digest in enumerate(digests) if digest != digests[0])
+        raise ValueError(
+            f"process {odd} was given other options than process 0; start all of them with the "
+            "same command but for distributed.process_id"
+        )
+
+
+def to_host(tree: Any) -> Any:
+    """Every array whole, as NumPy's, on every process; waits for all of them."""
+
+    def fetch(x: jax.Array) -> np.ndarray:
+        if x.is_fully_addressable or x.is_fully_replicated:
+            return np.asarray(x)
+        whole: np.ndarray = multihost_utils.process_allgather(x, tiled=True)
+        return whole
+
+    return jax.tree.map(fetch, tree)
+
+
+def to_devices(x: np.ndarray, sharding: jax.sharding.Sharding) -> jax.Array:
+    """An array that every process has whole, each putting its devices' share onto them."""
+    return jax.make_array_from_callback(x.shape, sharding, lambda index: x[index])

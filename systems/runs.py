@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.metadata
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ import jax
 
 from systems import checkpoint as checkpoints
 from systems import policy as policies
+from systems.checkpoint import Checkpoint
 from systems.config import PPOConfig
+from systems.devices import is_first, to_host, together
 from systems.files import storage_errors, write_atomically
 from systems.loggers import jsonl
 from systems.loggers.base import Record
@@ -76,73 +79,84 @@ class TrainingRun:
         parts = [self.environment[k] for k in ("dataset", "network") if k in self.environment]
         return "_".join(map(str, parts)) or str(self.environment.get("name", "environment"))
 
-    def begin(self, state: LearnerState) -> Progress:
-        """The beginning of a new run, from its first state.
+    def open(self, resume: bool) -> Checkpoint | None:
+        """Makes sure of the folder; returns what to resume from, if anything. Compiles nothing.
 
         Raises:
-            ValueError: if the folder has a run in it.
-            StorageError: if the folder cannot be made.
+            ValueError: if a new run's folder has a run in it, or there is nothing to resume from,
+                or it is of another run.
+            StorageError: if the folder cannot be written to.
         """
-        if self.folder is not None:
+        found = self._newest() if resume else None
+        if self.folder is not None and is_first():
             with storage_errors(self.folder):
                 self.folder.mkdir(parents=True, exist_ok=True)
-            for name in (CHECKPOINTS, policies.FILE_NAME, jsonl.FILE_NAME):
-                # An empty file is what is left where a logger could not start.
-                if (self.folder / name).exists() and (self.folder / name).stat().st_size:
-                    raise ValueError(
-                        f"{self.folder} has a run in it already ({name}); choose another "
-                        "output_dir, or resume that run"
-                    )
-        self._write_documents()
-        return Progress(state=state, update=0, seconds=0.0, records=[])
-
-    def resume(self, state: LearnerState) -> Progress:
-        """The newest whole checkpoint's progress; `state` is any state of the same learner.
-
-        Raises:
-            ValueError: if there is none, or it is of another run.
-            StorageError: if it cannot be restored.
-        """
-        if self.folder is None:
-            raise ValueError("resume needs output_dir, the folder of the run to go on with")
-        checkpoint = checkpoints.newest(
-            self.folder / CHECKPOINTS, lambda message: print(message, file=sys.stderr, flush=True)
-        )
-        checkpoints.check_identity(checkpoint, self.identity)
-        metrics = self.folder / jsonl.FILE_NAME
-        records = jsonl.read_records(metrics) if metrics.exists() else []
-        state = checkpoints.restore(checkpoint, state)
-        self._write_documents()
-        return Progress(
-            state=state,
-            update=checkpoint.update,
-            seconds=checkpoint.seconds,
-            records=[record for record in records if record["update"] <= checkpoint.update],
-        )
-
-    def _write_documents(self) -> None:
-        if self.folder is not None:
+                tempfile.TemporaryFile(dir=self.folder).close()
+            if not resume:
+                self._check_new(self.folder)
             for name, text in self.documents.items():
                 write_atomically(self.folder / name, text.encode(), overwrite=True)
+        return found
+
+    def _newest(self) -> Checkpoint:
+        if self.folder is None:
+            raise ValueError("resume needs output_dir, the folder of the run to go on with")
+        found = checkpoints.newest(self.folder / CHECKPOINTS, _report)
+        checkpoints.check_identity(found, self.identity)
+        return found
+
+    def _check_new(self, folder: Path) -> None:
+        for name in (CHECKPOINTS, policies.FILE_NAME, jsonl.FILE_NAME):
+            # An empty file is what is left where a logger could not start.
+            if (folder / name).exists() and (folder / name).stat().st_size:
+                raise ValueError(
+                    f"{folder} has a run in it already ({name}); choose another output_dir, or "
+                    "resume that run"
+                )
+
+    def start(self, found: Checkpoint | None, state: LearnerState) -> Progress:
+        """The progress of what `open` found; from none, the beginning.
+
+        Args:
+            found: from `open`.
+            state: the learner's first.
+
+        Raises:
+            ValueError: if the checkpoint is of another learner's state.
+            StorageError: if it cannot be restored.
+        """
+        if found is None or self.folder is None:
+            return Progress(state=state, update=0, seconds=0.0, records=[])
+        metrics = self.folder / jsonl.FILE_NAME
+        records = jsonl.read_records(metrics) if metrics.exists() else []
+        return Progress(
+            state=checkpoints.restore(found, state),
+            update=found.update,
+            seconds=found.seconds,
+            records=[record for record in records if record["update"] <= found.update],
+        )
 
     def save(self, at: Progress) -> None:
-        """Saves a checkpoint, and the policy with the same parameters.
+        """Saves a checkpoint, and the policy with the same parameters; the first process does.
 
         Raises:
             StorageError: if either cannot be written; what was saved before is intact.
         """
         if self.folder is None:
             return
-        checkpoints.save(
-            self.folder / CHECKPOINTS,
-            self.identity,
-            at.state,
-            update=at.update,
-            seconds=at.seconds,
-            score=at.records[-1].get("episode_return"),
-            keep=self.keep,
-        )
-        save_policy(self.policy(at), self.folder / policies.FILE_NAME, overwrite=True)
+        state = to_host(at.state)
+        with together():
+            if is_first():
+                checkpoints.save(
+                    self.folder / CHECKPOINTS,
+                    self.identity,
+                    state,
+                    update=at.update,
+                    seconds=at.seconds,
+                    score=at.records[-1].get("episode_return"),
+                    keep=self.keep,
+                )
+                save_policy(self.policy(at), self.folder / policies.FILE_NAME, overwrite=True)
 
     def policy(self, at: Progress) -> Policy:
         """The policy with the parameters after the last update, and what it cost."""
@@ -164,3 +178,8 @@ class TrainingRun:
             learned.observation_statistics,
             information,
         )
+
+
+def _report(message: str) -> None:
+    if is_first():
+        print(message, file=sys.stderr, flush=True)

@@ -8,6 +8,8 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any
 
+from systems.devices import gather
+
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -24,6 +26,11 @@ class StopRequest:
     def __init__(self) -> None:
         self.received: signal.Signals | None = None
         self._previous: dict[signal.Signals, Any] = {}
+
+    def agreed(self) -> signal.Signals | None:
+        """A signal that some process received, the same one in all of them; waits for them."""
+        number = max(gather(self.received or 0))
+        return signal.Signals(number) if number else None
 
     def __enter__(self) -> StopRequest:
         if threading.current_thread() is threading.main_thread():

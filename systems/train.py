@@ -17,17 +17,20 @@ from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from systems.command import fail, let_through
 from systems.config import PPOConfig, from_mapping
-from systems.devices import configure
+from systems.devices import Distributed, configure, is_first, together
 from systems.errors import RunError
 from systems.files import fresh_folder
 
 CONFIG = "config.yaml"
 OVERRIDES = "overrides.json"
 RUNS = Path("runs")
+NOT_KEPT = ("resume=", "output_dir=", "distributed.")
+"""Options that a run does not resume with unless they are given again."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -73,7 +76,8 @@ def _hydra_main(options: DictConfig) -> None:
     try:
         _run(options)
     except (ValueError, RunError) as error:
-        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+        # In a sweep Hydra must know which run failed, and go on with the others.
+        if os.environ.get("HYDRA_FULL_ERROR") == "1" or HydraConfig.get().mode is RunMode.MULTIRUN:
             raise
         fail(error)
 
@@ -82,15 +86,20 @@ def _run(options: DictConfig) -> None:
     values: Any = OmegaConf.to_container(options, resolve=True)
     system = values["system"].pop("name")
     config = from_mapping(PPOConfig, values["system"])
-    mesh = configure(values["num_devices"], num_envs=config.num_envs)
+    mesh = configure(
+        values["num_devices"],
+        num_envs=config.num_envs,
+        distributed=Distributed(**values["distributed"]),
+    )
     # Only now: Jumanji starts JAX as it is imported.
     from ganno_env import make_env
     from systems.training import train
 
-    env = make_env(**values["env"])
-    resume, hydra_config = values["resume"], HydraConfig.get()
-    folder = Path(resume) if resume else _new_folder(values["output_dir"], hydra_config)
-    kept = [a for a in hydra_config.overrides.task if not a.startswith(("resume=", "output_dir="))]
+    hydra_config = HydraConfig.get()
+    with together():
+        env = make_env(**values["env"])
+        folder = _folder(values["resume"] or values["output_dir"], hydra_config)
+    kept = [a for a in hydra_config.overrides.task if not a.startswith(NOT_KEPT)]
     result = train(
         env,
         config,
@@ -98,7 +107,7 @@ def _run(options: DictConfig) -> None:
         seed=values["seed"],
         mesh=mesh,
         output_dir=folder,
-        resume=bool(resume),
+        resume=bool(values["resume"]),
         environment=values["env"],
         loggers=values["logger"],
         checkpoint_every=values["checkpoint_every"],
@@ -107,17 +116,22 @@ def _run(options: DictConfig) -> None:
         documents={CONFIG: OmegaConf.to_yaml(options), OVERRIDES: json.dumps(kept, indent=1)},
     )
     if result.stopped_by is not None:
-        print(
-            f"stopped by {result.stopped_by.name} after update {len(result.records)} of "
-            f"{config.num_updates}; go on with: python -m systems.train resume={folder}",
-            file=sys.stderr,
-        )
+        if is_first():
+            print(
+                f"stopped by {result.stopped_by.name} after update {len(result.records)} of "
+                f"{config.num_updates}; go on with: python -m systems.train resume={folder}",
+                file=sys.stderr,
+            )
         sys.exit(128 + result.stopped_by)
 
 
-def _new_folder(output_dir: str | None, hydra_config: Any) -> Path:
-    if output_dir is not None:
-        return Path(output_dir)
+def _folder(given: str | None, hydra_config: Any) -> Path:
+    if given is not None:
+        return Path(given)
+    if hydra_config.mode is RunMode.MULTIRUN:
+        return Path(hydra_config.runtime.output_dir)
+    if not is_first():
+        return RUNS  # where it writes nothing
     choices = hydra_config.runtime.choices
     now = datetime.datetime.now().strftime("%Y-%m-%d-%H%M%S")
     return fresh_folder(RUNS, f"{choices.env}-{choices.system}-{now}")

@@ -17,7 +17,7 @@ from jax.sharding import Mesh
 
 from systems.config import PPOConfig
 from systems.curves import draw_training_curve
-from systems.devices import make_mesh
+from systems.devices import check_same, is_first, make_mesh, together
 from systems.errors import TrainingDivergedError
 from systems.loggers import Record, Run, make_loggers
 from systems.policy import Policy
@@ -70,6 +70,10 @@ def train(
     the training curve and whatever the loggers write. On SIGTERM or SIGINT, ends after the update
     that is under way, and saves.
 
+    Several processes (`systems.devices.Distributed`) call this with the same arguments. The first
+    one writes and logs; what ends one of them ends all, after the same update. To resume, each
+    must see `output_dir`.
+
     Args:
         env: a multi-agent Jumanji environment with `ganno_env.types.Observation`s.
         config: the system's options.
@@ -93,6 +97,7 @@ def train(
             a logger that cannot start, or nothing (or something else) to resume from.
         StorageError: if a checkpoint or policy cannot be written; those before it are intact.
         TrainingDivergedError: if too many updates in a row were not finite.
+        ProcessError: if another process failed.
     """
     for name, value in (
         ("checkpoint_every", checkpoint_every),
@@ -119,13 +124,19 @@ def train(
         num_devices=mesh.size,
         documents=documents or {},
     )
+    with together():
+        found = run.open(resume)
+    checked = [checkpoint_every, max_skipped_updates, folder is None, found and found.update]
+    check_same([run.identity, config.num_updates, *checked])
     state = learner.init(jax.random.PRNGKey(seed))
-    at = run.resume(state) if resume else run.begin(state)
-    sink = make_loggers(loggers, _described(run, at))
+    with together():
+        at = run.start(found, state)
+        sink = make_loggers(loggers if is_first() else {}, _described(run, at))
 
     saved = at.update
+    stopped_by: signal.Signals | None = None
     with StopRequest() as stop:
-        while at.update < config.num_updates and stop.received is None:
+        while at.update < config.num_updates and stopped_by is None:
             at = _advance(learner, config, at)
             sink.log(at.records[-1])
             skipped = at.records[-1]["skipped_updates_in_a_row"]
@@ -138,17 +149,20 @@ def train(
                     f"in {folder or 'no folder, as no output_dir was given'}. Try lower learning "
                     "rates or a smaller max_gradient_norm"
                 )
+            stopped_by = stop.agreed()
         if saved < at.update:
             run.save(at)
-    if folder is not None:
-        draw_training_curve(at.records, folder / CURVE)
+        stopped_by = stop.agreed()
+    with together():
+        if folder is not None and is_first():
+            draw_training_curve(at.records, folder / CURVE)
     sink.finish(_summary(run, at))
     return TrainResult(
         policy=run.policy(at),
         state=at.state,
         records=at.records,
         folder=folder,
-        stopped_by=stop.received,
+        stopped_by=stopped_by,
     )
 
 

@@ -68,9 +68,11 @@ def test_a_truncated_checkpoint_is_reported_and_the_one_before_it_used(
     assert found.update == 1
     assert len(reports) == 1
     assert "damaged" in reports[0]
-    if point < 2:
-        restored = checkpoint.restore(found, states[1])
-        jax.tree.map(np.testing.assert_array_equal, restored, states[0])
+    restored = checkpoint.restore(found, states[1])
+    jax.tree.map(np.testing.assert_array_equal, restored, states[0])
+    shutil.rmtree(found.path)
+    with pytest.raises(ValueError, match="all 1 checkpoints in it are damaged"):
+        checkpoint.newest(folder, lambda message: None)
 
 
 def test_a_changed_or_missing_file_is_damage_too(two, tmp_path):

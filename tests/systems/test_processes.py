@@ -25,10 +25,11 @@ from tests.systems.conftest import mesh_of
 from tests.systems.test_train_command import CACHE, ROOT
 from tests.systems.test_training import UPDATES, train_for
 
-ENVIRONMENT = {
-    "dataset": "digits", "network": "mlp", "train_size": 128, "validation_size": 64,
-    "test_size": 64, "batch_size": 16, "updates_per_step": 2, "epochs": 1,
-}  # fmt: skip
+ENVIRONMENT = (
+    "env=digits_cnn2", "network=mlp", "env.network_options={widths: [8]}", "env.train_size=128",
+    "env.batch_size=16", "env.updates_per_step=2", "env.epochs=1",
+    "env.features=learning_rate_only", "env.reward=accuracy_gain",
+)  # fmt: skip
 SYSTEM = {"total_timesteps": 64, "rollout_length": 8, "num_envs": 4}
 
 
@@ -125,11 +126,10 @@ def test_what_goes_wrong_in_one_process_ends_both_with_a_word(seen):
 @pytest.mark.slow
 def test_the_command_trains_on_real_images_in_two_processes(tmp_path):
     where = coordinator()
-    options = [f"env.{name}={value}" for name, value in ENVIRONMENT.items()]
-    options += [f"system.{name}={value}" for name, value in SYSTEM.items()]
+    system = (f"system.{name}={value}" for name, value in SYSTEM.items())
     command = (
-        "systems.train", *options, f"output_dir={tmp_path / 'run'}", "num_devices=2",
-        "distributed.num_processes=2", f"distributed.coordinator={where}",
+        "systems.train", *ENVIRONMENT, *system, f"output_dir={tmp_path / 'run'}", "num_devices=2", "distributed.num_processes=2",
+        f"distributed.coordinator={where}",
     )  # fmt: skip
     ended = both([start(*command, f"distributed.process_id={number}") for number in (0, 1)])
     for code, _, errors in ended:

@@ -1,5 +1,7 @@
+import errno
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -11,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from systems import runs
+from systems import rec_ippo, runs
 from systems.errors import StorageError, TrainingDivergedError
 from systems.loggers import LOGGERS
 from systems.loggers.jsonl import read_records
@@ -84,8 +86,9 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(uninterrupted, tm
     assert_same(again, uninterrupted)
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_run_after_its_update_and_it_can_go_on(
-    uninterrupted, tmp_path, monkeypatch, capfd
+    uninterrupted, tmp_path, monkeypatch, capfd, number
 ):
     class Killer:
         def __init__(self, run):
@@ -93,45 +96,56 @@ def test_a_signal_ends_the_run_after_its_update_and_it_can_go_on(
 
         def log(self, record):
             if record["update"] == 3:
-                os.kill(os.getpid(), signal.SIGTERM)
+                os.kill(os.getpid(), number)
 
         def finish(self, summary):
             pass
 
-    before = signal.getsignal(signal.SIGTERM)
+    before = signal.getsignal(number)
     monkeypatch.setitem(LOGGERS._members, "killer", Killer)
     stopped = train_for(UPDATES, tmp_path, loggers={"jsonl": None, "killer": None})
-    assert stopped.stopped_by is signal.SIGTERM
+    assert stopped.stopped_by is number
     assert len(stopped.records) == 3
     assert "finishing this update" in capfd.readouterr().err
-    assert signal.getsignal(signal.SIGTERM) is before
+    assert signal.getsignal(number) is before
     assert_same(train_for(UPDATES, tmp_path, resume=True), uninterrupted)
 
 
-@pytest.mark.slow
-def test_a_killed_run_goes_on_as_if_nothing_had_happened(uninterrupted, tmp_path):
-    script = f"""
+KILLED = f"""
+import sys, time
 import tests.conftest
-import time
+from pathlib import Path
 from tests.systems import test_training as t
 class Slow:
     def __init__(self, run): pass
-    def log(self, record): time.sleep(0.3)
+    def log(self, record): time.sleep(0.1)
     def finish(self, summary): pass
 t.LOGGERS.add("slow", Slow)
-loggers = {{"jsonl": None, "slow": None}}
-t.train_for({UPDATES}, {str(tmp_path)!r}, checkpoint_every=1, loggers=loggers)
+folder, loggers = Path(sys.argv[1]), {{"jsonl": None, "slow": None}}
+resume = (folder / "checkpoints").exists()
+t.train_for({UPDATES}, folder, checkpoint_every=1, loggers=loggers, resume=resume)
 """
-    process = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT)
-    metrics = tmp_path / "metrics.jsonl"
-    deadline = time.monotonic() + 120
-    while not (metrics.exists() and metrics.read_text().count("\n") >= 3):
-        assert process.poll() is None, "it should not have ended yet"
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    process.kill()
-    process.wait()
+
+
+@pytest.mark.slow
+def test_a_run_killed_at_random_points_goes_on_as_if_nothing_had_happened(uninterrupted, tmp_path):
+    checkpoints, delays = tmp_path / "checkpoints", []
+    for _ in range(2):
+        before = set(checkpoints.glob("update_*"))
+        process = subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path)], cwd=ROOT)
+        deadline = time.monotonic() + 120
+        while not set(checkpoints.glob("update_*")) - before:
+            assert process.poll() is None, "it should not have ended yet"
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        delays.append(random.uniform(0.0, 0.4))
+        time.sleep(delays[-1])
+        process.kill()
+        assert process.wait() == -signal.SIGKILL, delays
     assert_same(train_for(UPDATES, tmp_path, resume=True), uninterrupted)
+    assert without_times(read_records(tmp_path / "metrics.jsonl")) == without_times(
+        uninterrupted.records
+    )
 
 
 def test_a_damaged_newest_checkpoint_costs_only_time(uninterrupted, tmp_path, capfd):
@@ -174,6 +188,27 @@ def test_a_folder_that_cannot_be_made_is_refused_before_training(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match=r"could not write .*file/run: Not a directory"):
         train_for(UPDATES, tmp_path / "file" / "run")
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_folder_that_is_read_only_is_refused_before_training(
+    uninterrupted, tmp_path, monkeypatch, resume
+):
+    # Root may write anywhere; what a read-only disk answers is put in its place.
+    def refuse(*args, **kwargs):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(runs.tempfile, "TemporaryFile", refuse)
+    monkeypatch.setattr(rec_ippo, "init", lambda *args: pytest.fail("it should not have begun"))
+    folder = uninterrupted.folder if resume else tmp_path
+    with pytest.raises(StorageError, match=r"could not write .*: Read-only file system; nothing"):
+        train_for(UPDATES, folder, resume=resume, loggers={})
+
+
+@pytest.mark.skipif(not Path("/proc/self/fdinfo").is_dir(), reason="needs Linux's /proc")
+def test_a_folder_in_which_nothing_can_be_made_is_refused_before_training():
+    with pytest.raises(StorageError, match=r"could not write /proc/self/fdinfo: "):
+        train_for(UPDATES, Path("/proc/self/fdinfo"), loggers={})
 
 
 def test_a_disk_that_fills_up_leaves_the_checkpoint_before(tmp_path, monkeypatch):
