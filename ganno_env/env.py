@@ -205,7 +205,7 @@ class NetworkTraining(jumanji.Environment[State, specs.MultiDiscreteArray, Obser
             statistics=statistics,
             step_count=jnp.int32(0),
         )
-        return state, self._timestep(state, jnp.float32(0))
+        return state, self.observe(state)
 
     def step(
         self, state: State, action: Int[Array, " agents"]
@@ -224,9 +224,7 @@ class NetworkTraining(jumanji.Environment[State, specs.MultiDiscreteArray, Obser
         """
         chex.assert_shape(action, (self.num_agents,))
         rates = state.controls[LEARNING_RATE.name]
-        acted = self.actions.apply(
-            rates, jnp.broadcast_to(action, rates.shape), LEARNING_RATE.bounds
-        )
+        acted = self.rates_after(state, action)
         branches = [acted, rates] if self.reward.needs_no_op else [acted]
         tau = self.updates_per_step
         held = jnp.stack([jnp.broadcast_to(branch, (tau, *branch.shape)) for branch in branches])
@@ -246,7 +244,18 @@ class NetworkTraining(jumanji.Environment[State, specs.MultiDiscreteArray, Obser
         """
         chex.assert_shape(learning_rates, (self.updates_per_step, self.num_layers))
         after, _ = self._advance(state, learning_rates[None])
-        return after, self._timestep(after, jnp.float32(0))
+        return after, self.observe(after)
+
+    def rates_after(self, state: State, action: Int[Array, " agents"]) -> Float[Array, " L"]:
+        """Each layer's learning rate, were a joint action played."""
+        rates = state.controls[LEARNING_RATE.name]
+        return self.actions.apply(
+            rates, jnp.broadcast_to(action, rates.shape), LEARNING_RATE.bounds
+        )
+
+    def observe(self, state: State) -> TimeStep[Observation]:
+        """What agents get to know of a state, with no reward."""
+        return self._timestep(state, jnp.float32(0))
 
     def render(self, state: State | Sequence[State], save_path: str | None = None) -> Figure:
         """A figure of one state, or of an episode's states in order."""

@@ -1,4 +1,4 @@
-"""Runs under a controller, many at once: one compiled program for a grid."""
+"""Runs under a controller, many at once."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
+from ganno_env.actions import NO_OP
 from ganno_env.compilation import jit_with_data
 from ganno_env.controls import LEARNING_RATE, WEIGHT_DECAY
 from ganno_env.env import NetworkTraining
@@ -44,24 +45,35 @@ class RunSpec(NamedTuple):
     changes: Changes = ()
 
 
+OBSERVED = ("features", "actions", "single_agent")
+"""Arguments of the environment that say what agents see and do, and not how networks train."""
+
+
 class _Kind(NamedTuple):
-    """What runs must have in common to be one program."""
+    """What runs must have in common to be made together."""
 
     changes: Changes
     decide: Decide
     schedules: bool
+
+    @property
+    def training(self) -> Changes:
+        """The changes that networks train by: what compiles slowly depends on these alone."""
+        return tuple(change for change in self.changes if change[0] not in OBSERVED)
 
 
 class GridRunner:
     """Runs grids in one environment, keeping what it has compiled.
 
     Runs with the same seed start from the same weights and see the same batches, whoever controls
-    them. Those that share a program run as one, spread over all devices.
+    them. An episode is a loop on the host over a few compiled programs: those in which networks
+    train are shared by all controllers, and each controller adds a small one of its own.
 
     Args:
         env: what to train; its reward, sampled rates and second branch play no part.
         test_every_step: measure the test split after every step, not the last alone.
-        runs_at_once: how many runs one call of a program makes, at most; all, if not given.
+        runs_at_once: how many runs are made together, spread over all devices; all of a kind, if
+            not given.
     """
 
     def __init__(
@@ -76,8 +88,7 @@ class GridRunner:
         self.env = env.replace(reward="accuracy_gain") if env.reward.needs_no_op else env
         self._test_every_step = test_every_step
         self._runs_at_once = runs_at_once
-        self._envs: dict[Changes, NetworkTraining] = {(): self.env}
-        self._programs: dict[tuple[_Kind, Mesh], Callable[..., RunRecord]] = {}
+        self._programs: dict[Any, Callable[..., Any]] = {}
 
     def run(self, specs: Sequence[RunSpec]) -> list[RunRecord]:
         """A record for each run, on the host, in the order of `specs`."""
@@ -86,96 +97,113 @@ class GridRunner:
 
     def iterate(self, specs: Sequence[RunSpec]) -> Iterator[tuple[int, RunRecord]]:
         """Each run's place in `specs` and its record, as they are done."""
-        groups: dict[_Kind, list[int]] = {}
+        kinds: dict[_Kind, list[int]] = {}
         for number, spec in enumerate(specs):
             kind = _Kind(spec.changes, spec.controller.decide, spec.controller.schedules)
-            groups.setdefault(kind, []).append(number)
-        for kind, numbers in groups.items():
-            size = self._runs_at_once or len(numbers)
+            kinds.setdefault(kind, []).append(number)
+        for kind, numbers in kinds.items():
+            size = min(self._runs_at_once or len(numbers), len(numbers))
             for start in range(0, len(numbers), size):
                 chosen = numbers[start : start + size]
-                wanted = min(size, len(numbers))
-                records = self._run_together(kind, [specs[n] for n in chosen], wanted)
+                records = self._run_together(kind, [specs[n] for n in chosen], size)
                 yield from zip(chosen, records, strict=True)
 
-    def environment(self, changes: Changes) -> NetworkTraining:
-        """The grid's environment with some arguments changed, built once."""
-        if changes not in self._envs:
-            self._envs[changes] = self.env.replace(**dict(changes))
-        return self._envs[changes]
-
     def _run_together(self, kind: _Kind, specs: Sequence[RunSpec], size: int) -> list[RunRecord]:
-        """Runs of one program: the last is repeated until there are `size`, on all devices."""
+        """Runs of one kind: the last is repeated until there are `size`, on all devices."""
         began = time.monotonic()
-        env = self.environment(kind.changes)
         devices = jax.devices()[:size]
         mesh = jax.make_mesh((len(devices),), (RUNS,), (AxisType.Auto,), devices=devices)
         size += -size % len(devices)
-        padded = [*specs, *[specs[-1]] * (size - len(specs))]
-        carries = [spec.controller.begin(env, spec.learning_rate) for spec in padded]
-        arguments = (
-            jnp.stack([jax.random.PRNGKey(spec.seed) for spec in padded]),
-            jnp.array([spec.learning_rate for spec in padded], jnp.float32),
-            jnp.array([spec.weight_decay for spec in padded], jnp.float32),
-            jax.tree.map(lambda *leaves: jnp.stack(leaves), *carries),
-        )
-        batched = jax.device_get(self._program(kind, mesh)(*arguments))
-        seconds = np.float32((time.monotonic() - began) / len(specs))
-        records = [
-            jax.tree.map(lambda x, i=i: np.asarray(x[i]), batched) for i in range(len(specs))
+        rows = self._episodes(kind, mesh, [*specs, *[specs[-1]] * (size - len(specs))])
+        seconds = jnp.float32((time.monotonic() - began) / len(specs))
+        return [
+            RunRecord(**{name: column[i] for name, column in rows.items()}, seconds=seconds)
+            for i in range(len(specs))
         ]
-        return [dataclasses.replace(record, seconds=seconds) for record in records]
 
-    def _program(self, kind: _Kind, mesh: Mesh) -> Callable[..., RunRecord]:
-        if (kind, mesh) not in self._programs:
-            env = self.environment(kind.changes)
-            run = partial(run_episode, env, kind.decide, kind.schedules, self._test_every_step)
+    def _episodes(self, kind: _Kind, mesh: Mesh, specs: Sequence[RunSpec]) -> dict[str, np.ndarray]:
+        """Whole episodes, side by side: the fields of their records, [runs, T, ...]."""
+        env = self.env.replace(**dict(kind.changes))
+        training = self.env.replace(**(dict(kind.training) | {"single_agent": False}))
+        key = (kind.training, mesh)
+        begin = self._program((*key, "begin"), partial(_begin, training), mesh)
+        advance = self._program((*key, "advance"), partial(_advance, training), mesh)
+        test = self._program((*key, "test"), partial(_test, training), mesh)
+        choose = partial(_choose, env, kind.decide, kind.schedules)
+        decide = self._program((kind, mesh), choose, mesh)
+
+        carries = [spec.controller.begin(env, spec.learning_rate) for spec in specs]
+        carry = jax.tree.map(lambda *leaves: jnp.stack(leaves), *carries)
+        state, keys = begin(
+            jnp.stack([jax.random.PRNGKey(spec.seed) for spec in specs]),
+            jnp.array([spec.learning_rate for spec in specs], jnp.float32),
+            jnp.array([spec.weight_decay for spec in specs], jnp.float32),
+        )
+        rows = []
+        for step in range(env.time_limit):
+            carry, rates, actions = decide(carry, state, keys)
+            state, row = advance(state, rates, actions)
+            if self._test_every_step or step == env.time_limit - 1:
+                row["test_accuracy"] = test(state)
+            rows.append(row | {"actions": actions})
+        rows = jax.device_get(rows)
+        return {
+            name: np.stack([row[name] for row in rows if name in row], axis=1) for name in rows[-1]
+        }
+
+    def _program(self, key: Any, function: Callable[..., Any], mesh: Mesh) -> Callable[..., Any]:
+        """`function` of one run as a compiled function of many, spread over the mesh."""
+        if key not in self._programs:
             spec = PartitionSpec(RUNS)
             sharded = jax.shard_map(
-                jax.vmap(run), mesh=mesh, in_specs=spec, out_specs=spec, check_vma=False
+                jax.vmap(function), mesh=mesh, in_specs=spec, out_specs=spec, check_vma=False
             )
             everywhere = NamedSharding(mesh, PartitionSpec())
-            self._programs[kind, mesh] = jit_with_data(sharded, data_sharding=everywhere)
-        return self._programs[kind, mesh]
+            self._programs[key] = jit_with_data(sharded, data_sharding=everywhere)
+        return self._programs[key]
 
 
-def run_episode(
+def _begin(
     env: NetworkTraining,
-    decide: Decide,
-    schedules: bool,
-    test_every_step: bool,
     key: PRNGKey,
     learning_rate: Float[Array, ""],
     weight_decay: Float[Array, ""],
-    carry: Carry,
-) -> RunRecord:
-    """One run, as a pure function: an episode from these initial conditions."""
+) -> tuple[State, PRNGKey]:
+    """A run's first state, and a key for each of its steps."""
     begin_key, key = jax.random.split(key)
     initial = {LEARNING_RATE.name: learning_rate, WEIGHT_DECAY.name: weight_decay}
-    state, timestep = env.begin(begin_key, initial)
+    return env.begin(begin_key, initial)[0], jax.random.split(key, env.time_limit)
 
-    def test_accuracy(state: State) -> Float[Array, ""]:
-        return env.inner.evaluate(state.inner, env.dataset.test)[1]
 
-    def step(loop: tuple, key: PRNGKey) -> tuple[tuple, RunRecord]:
-        state, timestep, carry = loop
-        carry, decision = decide(env, carry, timestep, key)
-        state, timestep = (env.follow if schedules else env.step)(state, decision)
-        record = RunRecord(
-            learning_rates=state.controls[LEARNING_RATE.name],
-            actions=state.previous_action,
-            train_loss=state.metrics.train_loss,
-            train_accuracy=state.metrics.train_accuracy,
-            validation_loss=state.metrics.validation_loss,
-            validation_accuracy=state.metrics.validation_accuracy,
-            test_accuracy=test_accuracy(state) if test_every_step else jnp.float32(0),
-            seconds=jnp.float32(0),
-        )
-        return (state, timestep, carry), record
+def _choose(
+    env: NetworkTraining, decide: Decide, schedules: bool, carry: Carry, state: State, keys: PRNGKey
+) -> tuple[Carry, Float[Array, "tau L"], Int[Array, " agents"]]:
+    """A controller's next rates, and the actions that they come of: no-ops, for a schedule."""
+    carry, decision = decide(env, carry, env.observe(state), keys[state.step_count])
+    if schedules:
+        return carry, decision, jnp.full((env.num_agents,), NO_OP, jnp.int32)
+    rates = env.rates_after(state, decision)
+    return carry, jnp.broadcast_to(rates, (env.updates_per_step, *rates.shape)), decision
 
-    (state, _, _), record = jax.lax.scan(
-        step, (state, timestep, carry), jax.random.split(key, env.time_limit)
-    )
-    last = record.test_accuracy if test_every_step else test_accuracy(state)[None]
-    # The time is known to who calls this program alone.
-    return dataclasses.replace(record, test_accuracy=last, seconds=jnp.float32(0))
+
+def _advance(
+    env: NetworkTraining,
+    state: State,
+    learning_rates: Float[Array, "tau L"],
+    actions: Int[Array, " agents"],
+) -> tuple[State, dict[str, Array]]:
+    """A step of a run, and what its record keeps of it."""
+    state, _ = env.follow(state, learning_rates)
+    taken = jnp.broadcast_to(actions, state.previous_action.shape)
+    row = {
+        "learning_rates": state.controls[LEARNING_RATE.name],
+        "train_loss": state.metrics.train_loss,
+        "train_accuracy": state.metrics.train_accuracy,
+        "validation_loss": state.metrics.validation_loss,
+        "validation_accuracy": state.metrics.validation_accuracy,
+    }
+    return dataclasses.replace(state, previous_action=taken), row
+
+
+def _test(env: NetworkTraining, state: State) -> Float[Array, ""]:
+    return env.inner.evaluate(state.inner, env.dataset.test)[1]

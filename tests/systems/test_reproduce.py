@@ -98,7 +98,7 @@ def test_a_table_has_every_row_and_what_it_was_made_of(finished):
 
 def test_finished_runs_are_not_made_again(finished, monkeypatch, capsys):
     before = records(finished)
-    monkeypatch.setattr("ganno_env.evaluation.rollout.GridRunner._run_together", None)
+    monkeypatch.setattr("ganno_env.evaluation.rollout.GridRunner._episodes", None)
     run(finished)
     assert "12 runs, 12 of them made before" in capsys.readouterr().out
     assert records(finished) == before
