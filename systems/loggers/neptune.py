@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from systems.loggers.base import Record, Run, require
+
+FOLDER = "NEPTUNE_DATA_DIRECTORY"
+"""The environment variable by which the client is told where to write."""
 
 
 class NeptuneLogger:
@@ -13,15 +19,16 @@ class NeptuneLogger:
 
     Args:
         run: what is logged.
-        mode: as `neptune.init_run`'s: "offline" writes to `.neptune`, "debug" writes nothing,
-            "async" and "sync" need a server of one's own.
+        mode: as `neptune.init_run`'s: "offline" writes to the run's `.neptune`, "debug" writes
+            nothing, "async" and "sync" need a server of one's own.
         **options: any other argument of `neptune.init_run`.
     """
 
     def __init__(self, run: Run, mode: str = "offline", **options: Any) -> None:
         neptune = require("neptune", "neptune")
         try:
-            self._run = neptune.init_run(mode=mode, name=run.name, **options)
+            with _writing_to(run.folder / ".neptune"):
+                self._run = neptune.init_run(mode=mode, name=run.name, **options)
             self._run["config"] = neptune.utils.stringify_unsupported(dict(run.config))
         except Exception as error:
             raise ValueError(f"Neptune cannot start: {error}; try mode=offline") from error
@@ -36,3 +43,15 @@ class NeptuneLogger:
         for name, value in summary.items():
             self._run[f"summary/{name}"] = value
         self._run.stop()
+
+
+@contextlib.contextmanager
+def _writing_to(folder: Path) -> Iterator[None]:
+    """Unless the environment names another folder already."""
+    named = FOLDER in os.environ
+    os.environ.setdefault(FOLDER, str(folder.absolute()))
+    try:
+        yield
+    finally:
+        if not named:
+            del os.environ[FOLDER]
