@@ -67,7 +67,7 @@ def _put(data: list[Any], sharding: jax.sharding.Sharding) -> list[jax.Array]:
     local = [np.asarray(x) for x in data]
     checksum = 0
     for x in local:
-        checksum = zlib.crc32(np.ascontiguousarray(x), checksum)
+        checksum = zlib.crc32(x.tobytes(), checksum)
     if len(set(multihost_utils.process_allgather(np.int32(checksum >> 1)).tolist())) > 1:
         raise ValueError("the processes have different data; give each the same files")
     return [jax.make_array_from_callback(x.shape, sharding, x.__getitem__) for x in local]

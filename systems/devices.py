@@ -13,7 +13,7 @@ import time
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import jax
 import numpy as np
@@ -25,7 +25,7 @@ from systems.errors import RunError
 
 ENVS = "envs"
 """The mesh's one axis: environments are sharded along it."""
-AUTO = "auto"
+AUTO: Final = "auto"
 REMEDY = (
     "start every process with the same distributed.coordinator=HOST:PORT of the first, "
     "distributed.num_processes=N and its own distributed.process_id"

@@ -128,8 +128,8 @@ def test_the_command_trains_on_real_images_in_two_processes(tmp_path):
     where = coordinator()
     system = (f"system.{name}={value}" for name, value in SYSTEM.items())
     command = (
-        "systems.train", *ENVIRONMENT, *system, f"output_dir={tmp_path / 'run'}", "num_devices=2", "distributed.num_processes=2",
-        f"distributed.coordinator={where}",
+        "systems.train", *ENVIRONMENT, *system, f"output_dir={tmp_path / 'run'}", "num_devices=2",
+        "distributed.num_processes=2", f"distributed.coordinator={where}",
     )  # fmt: skip
     ended = both([start(*command, f"distributed.process_id={number}") for number in (0, 1)])
     for code, _, errors in ended:
