@@ -92,5 +92,5 @@ def require(module: str, extra: str) -> ModuleType:
     except ImportError as error:
         raise ValueError(
             f"this logger needs the package {module.partition('.')[0]!r} ({error}); install it "
-            f"with: pip install 'ganno[{extra}]'"
+            f"with: python -m pip install --editable '.[{extra}]'"
         ) from error

@@ -132,7 +132,7 @@ def test_a_logger_that_fails_warns_once_and_stops_nothing():
 )
 def test_a_package_that_is_missing_is_named_with_its_command(run, monkeypatch, name, module, extra):
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(ValueError, match=rf"'{module}' .*pip install 'ganno\[{extra}\]'"):
+    with pytest.raises(ValueError, match=rf"'{module}' .*pip install --editable '\.\[{extra}\]'"):
         make_loggers({name: None}, run)
 
 

@@ -1,5 +1,7 @@
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,7 @@ from omegaconf import OmegaConf
 
 from systems import train as command
 from systems.config import PPOConfig, from_mapping
+from systems.devices import Distributed
 from systems.loggers import LOGGERS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,6 +60,29 @@ def test_resuming_brings_back_the_options_that_are_not_given_again(tmp_path):
     completed = command.complete([f"resume={tmp_path}", "system.gamma=0.9"])
     assert completed == ["scale=smoke", "seed=3", f"resume={tmp_path}", "++system.gamma=0.9"]
     assert command.complete(["resume=null"]) == ["resume=null"]
+
+
+def documented():
+    """The training commands in the documents, continued lines joined."""
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+        for block in re.findall(r"```sh\n(.*?)```", path.read_text(), re.S):
+            for line in block.replace("\\\n", " ").splitlines():
+                _, found, arguments = line.partition("-m systems.train")
+                if found:
+                    yield pytest.param(arguments.strip(" &"), id=f"{path.name}:{arguments.strip()}")
+
+
+@pytest.mark.parametrize("arguments", list(documented()))
+def test_documented_options_exist(arguments):
+    given = [a for a in shlex.split(arguments) if a != "-m" and not a.startswith("resume=")]
+    ours = [a for a in given if not a.startswith(("hydra/", "hydra."))]
+    # A sweep's values, one by one.
+    single = [a if "[" in a else a.partition(",")[0] for a in ours]
+    options = compose(*single)
+    del options["system"]["name"]
+    from_mapping(PPOConfig, options["system"])
+    Distributed(**options["distributed"])
+    assert set(options["logger"]) <= set(LOGGERS)
 
 
 def run(*arguments):
