@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -67,13 +68,18 @@ def summarise(results: Sequence[Result]) -> list[Row]:
     Raises:
         ValueError: unless each method that takes an initial rate has the same rates and seeds.
     """
+    return list(_summarise(tuple(results)))
+
+
+@functools.lru_cache(maxsize=4)  # bootstrapping takes a while, and a report asks several times
+def _summarise(results: tuple[Result, ...]) -> tuple[Row, ...]:
     rates = initial_rates(results)
     seeds = sorted({r.seed for r in results if r.learning_rate is not None})
     runs: dict[str, dict[tuple[float | None, int], float]] = {}
     for result in results:
         cells = runs.setdefault(result.method, {})
         cells[result.learning_rate, result.seed] = result.test_accuracy
-    return [_row(method, cells, rates, seeds) for method, cells in runs.items()]
+    return tuple(_row(method, cells, rates, seeds) for method, cells in runs.items())
 
 
 def _row(
