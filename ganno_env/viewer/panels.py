@@ -72,6 +72,9 @@ def scale_rates(axis: Axes, rates: Float[np.ndarray, "T L"]) -> None:
         threshold = max(10.0 ** np.floor(np.log10(positive.min())), lowest)
         axis.set_yscale("symlog", linthresh=threshold, linscale=0.3)
         axis.set_ylim(-threshold / 5, positive.max() * 1.5)
+        decades = threshold * 10.0 ** np.arange(1 + int(np.log10(positive.max() / threshold)))
+        # The lowest is too close to 0 for both to have a label.
+        axis.set_yticks([0.0, *(decades[1:] if len(decades) > 1 else decades)])
 
 
 def _draw_rate_map(axis: Axes, key: Axes, episode: Episode, layer_names: Sequence[str]) -> None:
