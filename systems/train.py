@@ -26,6 +26,7 @@ from systems.devices import Distributed, configure, is_first, together
 from systems.errors import RunError
 from systems.files import fresh_folder
 
+CONFIGS = str(Path(__file__).resolve().parent.parent / "configs")
 CONFIG = "config.yaml"
 OVERRIDES = "overrides.json"
 RUNS = Path("runs")
@@ -71,7 +72,7 @@ def complete(arguments: Sequence[str]) -> list[str]:
     return [a for a in begun_with if a.partition("=")[0] not in keys] + given
 
 
-@hydra.main(version_base="1.3", config_path="../configs", config_name="train")
+@hydra.main(version_base="1.3", config_path=CONFIGS, config_name="train")
 def _hydra_main(options: DictConfig) -> None:
     try:
         _run(options)
@@ -93,21 +94,24 @@ def _run(options: DictConfig) -> None:
     )
     # Only now: Jumanji starts JAX as it is imported.
     from ganno_env import make_env
-    from systems.training import train
+    from systems import training
+    from systems.runs import CHECKPOINTS
 
     hydra_config = HydraConfig.get()
     with together():
         env = make_env(**values["env"])
         folder = _folder(values["resume"] or values["output_dir"], hydra_config)
+    # A job of a sweep that was begun before, and requeued, goes on.
+    begun = hydra_config.mode is RunMode.MULTIRUN and (folder / CHECKPOINTS).is_dir()
     kept = [a for a in hydra_config.overrides.task if not a.startswith(NOT_KEPT)]
-    result = train(
+    result = training.train(
         env,
         config,
         system=system,
         seed=values["seed"],
         mesh=mesh,
         output_dir=folder,
-        resume=bool(values["resume"]),
+        resume=bool(values["resume"]) or begun,
         environment=values["env"],
         loggers=values["logger"],
         checkpoint_every=values["checkpoint_every"],

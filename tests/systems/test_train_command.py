@@ -2,8 +2,11 @@ import json
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import hydra
@@ -13,6 +16,7 @@ from omegaconf import OmegaConf
 from systems import train as command
 from systems.config import PPOConfig, from_mapping
 from systems.devices import Distributed
+from systems.files import fresh_folder
 from systems.loggers import LOGGERS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -85,6 +89,43 @@ def test_documented_options_exist(arguments):
     assert set(options["logger"]) <= set(LOGGERS)
 
 
+SWEEP = """
+import json, sys
+from types import SimpleNamespace
+from systems import train as command, training
+
+def train(env, config, *, seed, output_dir, resume, **options):
+    print(json.dumps([seed, output_dir.name, resume]))
+    if seed == 1:
+        raise ValueError("seed 1 is no good")
+    (output_dir / "checkpoints").mkdir(parents=True, exist_ok=True)
+    return SimpleNamespace(stopped_by=None)
+
+training.train = train
+command.main(sys.argv[1:])
+"""
+
+
+@pytest.mark.slow
+def test_a_sweep_gives_each_run_a_folder_and_reports_the_one_that_failed(tmp_path):
+    names = [f"digits_cnn2-rec_ippo-{number}" for number in (0, 1)]
+    for resumed in (False, True):
+        done = subprocess.run(
+            [sys.executable, "-c", SWEEP, "-m", "seed=1,2", f"hydra.sweep.dir={tmp_path}"],
+            cwd=ROOT, env=os.environ | CACHE, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 1
+        assert "ValueError: seed 1 is no good" in done.stderr
+        ran = [json.loads(line) for line in done.stdout.splitlines()]
+        assert ran == [[1, names[0], False], [2, names[1], resumed]]
+
+
+def test_runs_begun_at_once_get_folders_of_their_own(tmp_path):
+    with ThreadPoolExecutor(16) as pool:
+        folders = set(pool.map(lambda _: fresh_folder(tmp_path / "runs", "run"), range(16)))
+    assert len(folders) == len(list((tmp_path / "runs").iterdir())) == 16
+
+
 def run(*arguments):
     return subprocess.run(
         [sys.executable, "-m", "systems.train", *arguments],
@@ -114,14 +155,25 @@ def test_trains_and_resumes_on_digits(tmp_path):
         "env.train_size=128", "system.rollout_length=8", "num_devices=1",
     ]  # fmt: skip
     folder = tmp_path / "run"
-    done = run(*sizes, "system.total_timesteps=64", f"output_dir={folder}")
-    assert done.returncode == 0, done.stderr
-    assert "return, last tenth" in done.stderr
+    command = [sys.executable, "-m", "systems.train", *sizes, f"output_dir={folder}"]
+    process = subprocess.Popen(
+        [*command, "system.total_timesteps=320000", "checkpoint_every=1000"],
+        cwd=ROOT, env=os.environ | CACHE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    metrics = folder / "metrics.jsonl"
+    while process.poll() is None and not (metrics.exists() and metrics.read_text()):
+        time.sleep(0.1)
+    process.terminate()
+    _, errors = process.communicate(timeout=240)
+    assert process.returncode == 128 + signal.SIGTERM, errors
+    updates = len(metrics.read_text().splitlines())
+    assert f"stopped by SIGTERM after update {updates} of 10000; go on with:" in errors
     names = {path.name for path in folder.iterdir()}
     assert names == {
         "checkpoints", "config.yaml", "metrics.jsonl", "overrides.json", "policy.npz",
         "training.png",
     }  # fmt: skip
-    resumed = run(f"resume={folder}", "system.total_timesteps=96")
+    resumed = run(f"resume={folder}", f"system.total_timesteps={32 * (updates + 1)}")
     assert resumed.returncode == 0, resumed.stderr
-    assert len((folder / "metrics.jsonl").read_text().splitlines()) == 3
+    assert "return, last tenth" in resumed.stderr
+    assert len(metrics.read_text().splitlines()) == updates + 1
