@@ -33,16 +33,23 @@ from benchmarks import contenders
 from benchmarks.cases import CASES, Case
 from systems.devices import available_cores, configure
 
+PATIENCE = 15.0
+"""Seconds of measurement after which a slow contender has been measured enough."""
 RATES = ("environment", "bare", "flax", "flax_vmapped", "torch")
 
 
 def measure(all_contenders: dict[str, contenders.Contender], rounds: int) -> dict[str, float]:
-    """Updates per second of each contender: medians over rounds of A, B, C, ..., A, B, C, ..."""
+    """Updates per second of each contender: medians over rounds of A, B, C, ..., A, B, C, ...
+
+    A contender that has had its `PATIENCE` takes part in no further round.
+    """
     for contender in all_contenders.values():
         contender.run()
     seconds: dict[str, list[float]] = {name: [] for name in all_contenders}
     for _ in range(rounds):
         for name, contender in all_contenders.items():
+            if sum(seconds[name]) > PATIENCE:
+                continue
             start = time.perf_counter()
             contender.run()
             seconds[name].append(time.perf_counter() - start)

@@ -16,6 +16,7 @@ from jax.sharding import Mesh
 from ganno_env import NetworkTraining, make_env
 from ganno_env.evaluation import Method, policy_controller
 from ganno_env.evaluation.methods import NotAvailableError
+from ganno_env.evaluation.rollout import OBSERVED
 from systems.cells import slug
 from systems.config import PPOConfig
 from systems.policy import FILE_NAME, Policy, load_policy, make_policy, policy_file
@@ -25,8 +26,6 @@ from systems.training import train
 AGENTS = "GANNO"
 """What trained agents are called in tables, as in the paper's."""
 TRAIN, NONE = "train", "none"
-INHERITED = ("features", "actions", "single_agent")
-"""Arguments of the environment that are the policy's own."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,8 +34,8 @@ class AgentsSpec:
 
     Attributes:
         name: their row's.
-        checkpoint: "train" to train them first; a policy's file, its run's folder or "pretrained";
-            "none" to leave their row empty.
+        checkpoint: "train" to train them first; a policy's file or its run's folder; "none" to
+            leave their row empty.
         env: what is not as in the experiment's training environment, such as their features.
         episodes: stop training after so many episodes; 0 for agents as they are born.
         learning_rate: the initial rate that they always start from, if not the table's.
@@ -165,7 +164,7 @@ def as_method(spec: AgentsSpec, policy: Policy, env: NetworkTraining) -> Method:
     trained_on = policy.information.get("environment", {})
     changes = tuple(
         (name, tuple(value) if isinstance(value, list) else value)
-        for name, value in ((name, trained_on[name]) for name in INHERITED if name in trained_on)
+        for name, value in ((name, trained_on[name]) for name in OBSERVED if name in trained_on)
     )
     policy.check_fits(env.replace(**dict(changes)))
     act = partial(policy.act, greedy=spec.greedy)

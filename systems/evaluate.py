@@ -81,9 +81,9 @@ def _run(options: DictConfig) -> None:
 
 def inherit(environment: Mapping[str, Any], trained_on: Mapping[str, Any]) -> dict[str, Any]:
     """The environment's arguments, with what agents see and do as they were trained."""
-    from systems.agents import INHERITED
+    from ganno_env.evaluation.rollout import OBSERVED
 
-    inherited = {name: trained_on[name] for name in INHERITED if name in trained_on}
+    inherited = {name: trained_on[name] for name in OBSERVED if name in trained_on}
     return inherited | dict(environment)
 
 

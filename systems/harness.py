@@ -22,7 +22,6 @@ def conduct(
     store: CellStore,
     console: Console,
     information: Mapping[str, Any],
-    *,
     order: Sequence[str] | None = None,
     unavailable: Mapping[str, str] | None = None,
 ) -> None:

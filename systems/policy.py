@@ -28,8 +28,6 @@ from systems.normalisation import RunningStatistics, normalise_observations
 
 FORMAT = "ganno-policy-1"
 FILE_NAME = "policy.npz"
-PRETRAINED = "pretrained"
-"""Stands for the policy that the package ships."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -175,7 +173,7 @@ def load_policy(path: Path | str, env: Any = None) -> Policy:
     """Reads a policy from its file, or from the folder of the run that trained it.
 
     Args:
-        path: the file, the folder, or "pretrained" for the one that the package ships.
+        path: the file or the folder.
         env: if given, the environment that it is to act in.
 
     Raises:
@@ -193,13 +191,11 @@ def load_policy(path: Path | str, env: Any = None) -> Policy:
 
 
 def policy_file(path: Path | str) -> Path:
-    """The file that `path` stands for: itself, a run's folder, or "pretrained".
+    """The file that `path` stands for: itself, or the one in a run's folder.
 
     Raises:
         ValueError: if there is none.
     """
-    if str(path) == PRETRAINED:
-        return Path(__file__).parent / f"{PRETRAINED}.npz"
     file = Path(path) / FILE_NAME if Path(path).is_dir() else Path(path)
     if not file.is_file():
         raise ValueError(f"there is no policy at {file}; train one with python -m systems.train")

@@ -16,18 +16,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hydra
+import jax
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from systems.command import fail, let_through
 from systems.config import PPOConfig, from_mapping
-from systems.devices import configure
+from systems.devices import configure, make_mesh
 from systems.errors import RunError
 
 if TYPE_CHECKING:  # they start JAX as they are imported
-    from jax.sharding import Mesh
-
     from ganno_env import NetworkTraining
     from ganno_env.evaluation import Method
     from systems.agents import AgentsSpec, Training
@@ -70,7 +69,7 @@ def reproduce(values: Any, name: str) -> Path:
         KeyboardInterrupt: if a signal ended the training of its agents.
     """
     config = from_mapping(PPOConfig, {k: v for k, v in values["system"].items() if k != "name"})
-    mesh = configure(values["num_devices"])
+    configure(values["num_devices"])
     # Only now: Jumanji starts JAX as it is imported.
     from ganno_env import make_env
     from ganno_env.evaluation.methods import row_name
@@ -84,7 +83,7 @@ def reproduce(values: Any, name: str) -> Path:
     specs = _agents(values["agents"], experiment)
     env = make_env(**values["env"])
     folder = RESULTS / name if values["output_dir"] is None else Path(values["output_dir"])
-    training = _training(values, config, folder, mesh)
+    training = _training(values, config, folder)
     velo_weights = values["velo_weights"] and Path(values["velo_weights"])
     store = CellStore(
         folder,
@@ -94,10 +93,8 @@ def reproduce(values: Any, name: str) -> Path:
     console.print(f"{experiment.title}\n{env}")
     methods, unavailable = _methods(experiment, specs, training, env, velo_weights)
     order = [specs[text].name if text in specs else row_name(text) for text in experiment.methods]
-    conduct(
-        experiment, env, methods, store, console, {"options": values},
-        order=order, unavailable=unavailable,
-    )  # fmt: skip
+    information = {"options": values}
+    conduct(experiment, env, methods, store, console, information, order, unavailable)
     return folder
 
 
@@ -122,10 +119,14 @@ def _agents(values: Mapping[str, Any], experiment: Experiment) -> dict[str, Agen
                 row_name(text)
             except ValueError as error:
                 raise ValueError(f"{error}; and agents: {', '.join(values)}") from error
-    return {key: AgentsSpec(**values[key]) for key in experiment.methods if key in values}
+    try:
+        return {key: AgentsSpec(**values[key]) for key in experiment.methods if key in values}
+    except TypeError as error:
+        known = ", ".join(field.name for field in dataclasses.fields(AgentsSpec))
+        raise ValueError(f"agents: {error}; known options: {known}") from error
 
 
-def _training(values: Mapping[str, Any], config: PPOConfig, folder: Path, mesh: Mesh) -> Training:
+def _training(values: Mapping[str, Any], config: PPOConfig, folder: Path) -> Training:
     from systems.agents import Training
 
     return Training(
@@ -134,7 +135,7 @@ def _training(values: Mapping[str, Any], config: PPOConfig, folder: Path, mesh: 
         config=config,
         seed=values["training_seed"],
         folder=folder / "agents",
-        mesh=mesh,
+        mesh=make_mesh(jax.devices(), values["num_devices"], num_envs=config.num_envs),
     )
 
 

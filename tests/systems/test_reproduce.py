@@ -143,6 +143,7 @@ def test_a_killed_experiment_goes_on_and_its_records_are_the_same(finished, tmp_
         (["shard=2", "num_shards=2"], "choose from 0 to 1"),
         (["report=tabel"], "unknown report 'tabel'.*did you mean 'table'"),
         (["++env.dataset=nothing"], "unknown dataset 'nothing'"),
+        (["+agents.ganno.polcy=x"], "agents: .*'polcy'; known options: name, checkpoint"),
         (["runs_at_once=0"], "runs_at_once=0; it must be at least 1"),
     ],
 )
