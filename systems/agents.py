@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import math
+import shutil
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,7 @@ from systems.cells import slug
 from systems.config import PPOConfig
 from systems.policy import FILE_NAME, Policy, load_policy, make_policy, policy_file
 from systems.registry import SYSTEMS
+from systems.runs import has_checkpoints
 from systems.training import train
 
 AGENTS = "GANNO"
@@ -129,6 +131,9 @@ def find_policy(key: str, spec: AgentsSpec, training: Training) -> Policy:
     if (policy := _trained(key, spec, training)) is not None:
         return policy
     folder = training.folder / slug(key)
+    interrupted = has_checkpoints(folder)
+    if not interrupted and folder.exists():
+        shutil.rmtree(folder)  # killed before its first checkpoint: there is nothing to go on with
     result = train(
         env,
         config,
@@ -136,7 +141,7 @@ def find_policy(key: str, spec: AgentsSpec, training: Training) -> Policy:
         seed=training.seed,
         mesh=training.mesh,
         output_dir=folder,
-        resume=(folder / "checkpoints").is_dir(),
+        resume=interrupted,
         environment=environment,
         loggers={"console": {}, "jsonl": {}},
     )

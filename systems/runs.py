@@ -183,3 +183,8 @@ class TrainingRun:
 def _report(message: str) -> None:
     if is_first():
         print(message, file=sys.stderr, flush=True)
+
+
+def has_checkpoints(folder: Path) -> bool:
+    """Whether a run's folder has anything to resume from, damaged or not."""
+    return any((folder / CHECKPOINTS).glob(f"{checkpoints.PREFIX}*"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,8 +18,9 @@ from ganno_env.evaluation.methods import row_name
 from systems import reproduce as command
 from systems.agents import AgentsSpec
 from systems.cells import FOLDER
-from systems.policy import load_policy
+from systems.policy import FILE_NAME, load_policy
 from systems.reports import REPORTS
+from systems.runs import CHECKPOINTS
 from tests.small import ARGUMENTS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -127,6 +129,19 @@ def test_a_killed_experiment_goes_on_and_its_records_are_the_same(finished, tmp_
     assert 0 < kept < 12
     run(folder)
     assert records(folder) == records(finished)
+
+
+@pytest.mark.parametrize("checkpointed", [True, False])
+def test_a_training_that_was_interrupted_is_finished(finished, tmp_path, checkpointed):
+    folder = tmp_path / "out"
+    agents = folder / "agents" / "ganno"
+    shutil.copytree(finished, folder)
+    shutil.rmtree(folder / FOLDER)
+    (agents / FILE_NAME).unlink()
+    if not checkpointed:  # killed after its first metrics and before its first checkpoint
+        shutil.rmtree(agents / CHECKPOINTS)
+    run(folder, "methods=[ganno]")
+    assert records(folder) == [r for r in records(finished) if r["method"] == "GANNO"]
 
 
 @pytest.mark.parametrize(
