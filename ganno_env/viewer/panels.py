@@ -58,6 +58,7 @@ def draw_rate_lines(axis: Axes, episode: Episode, layer_names: Sequence[str]) ->
 
 def scale_rates(axis: Axes, rates: Float[np.ndarray, "T L"]) -> None:
     """A logarithmic axis of a few decades, with 0 at the bottom where some rate is below them."""
+    rates = np.asarray(rates, np.float64)  # decades in single precision would be none to matplotlib
     positive = rates[rates > 0]
     if not positive.size:
         axis.set_ylim(-0.05, 1)

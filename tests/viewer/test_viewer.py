@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ import matplotlib
 import numpy as np
 import pytest
 from matplotlib.animation import FuncAnimation
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -280,3 +282,15 @@ def test_pictures_need_no_display_and_leave_no_figure_open():
     )
     environment = {"PATH": "/usr/bin", "MPLBACKEND": "agg", "DISPLAY": "", "JAX_PLATFORMS": "cpu"}
     subprocess.run([sys.executable, "-c", program], check=True, env=environment, timeout=60)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_decades_have_labels_beside_0(dtype):
+    figure = Figure()
+    axis = figure.subplots()
+    rates = np.array([[0, 3e-4], [2e-3, 1.2e-2]], dtype)
+    axis.plot(rates)
+    panels.scale_rates(axis, rates)
+    FigureCanvasAgg(figure).draw()
+    labels = [label.get_text() for label in axis.get_yticklabels()]
+    assert [re.sub(r"[^\d^-]", "", label) for label in labels] == ["0", "10^-3", "10^-2"]
