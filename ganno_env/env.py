@@ -232,7 +232,7 @@ class NetworkTraining(jumanji.Environment[State, specs.MultiDiscreteArray, Obser
         after_no_op = jax.tree.map(lambda x: x[-1], metrics)
         reward = self.reward.function(state.metrics, after.metrics, after_no_op)
         after = dataclasses.replace(after, previous_action=action.astype(jnp.int32))
-        return after, self._timestep(after, reward)
+        return after, self.observe(after, reward)
 
     def follow(
         self, state: State, learning_rates: Float[Array, "tau L"]
@@ -253,9 +253,12 @@ class NetworkTraining(jumanji.Environment[State, specs.MultiDiscreteArray, Obser
             rates, jnp.broadcast_to(action, rates.shape), LEARNING_RATE.bounds
         )
 
-    def observe(self, state: State) -> TimeStep[Observation]:
-        """What agents get to know of a state, with no reward."""
-        return self._timestep(state, jnp.float32(0))
+    def observe(
+        self, state: State, reward: Float[Array, ""] | float = 0.0
+    ) -> TimeStep[Observation]:
+        """What agents get to know of a state, and their shared reward."""
+        view = View(state, self.network.layers, self.actions, self.time_limit)
+        return make_timestep(view, self.features, self.single_agent, jnp.float32(reward))
 
     def render(self, state: State | Sequence[State], save_path: str | None = None) -> Figure:
         """A figure of one state, or of an episode's states in order."""
@@ -297,10 +300,6 @@ class NetworkTraining(jumanji.Environment[State, specs.MultiDiscreteArray, Obser
             step_count=state.step_count + 1,
         )
         return after, metrics
-
-    def _timestep(self, state: State, reward: Float[Array, ""]) -> TimeStep[Observation]:
-        view = View(state, self.network.layers, self.actions, self.time_limit)
-        return make_timestep(view, self.features, self.single_agent, reward)
 
     @cached_property
     def _viewer(self) -> TrainingViewer:
