@@ -71,8 +71,7 @@ class InnerLoop:
         self, state: InnerState, controls: Controls, indices: Int[Array, " B"]
     ) -> tuple[Metrics, LayerStatistics]:
         """What `step` would measure, had it seen the batch at `indices` and made no update."""
-        gradient, _, _ = self._gradient(self.dataset, state, controls, indices)
-        return self._measure(self.dataset, state, gradient)
+        return replicated(self._first_look)(self.dataset, state, controls, indices)
 
     def step(
         self, state: InnerState, controls: Controls, indices: Int[Array, "tau B"]
@@ -99,6 +98,12 @@ class InnerLoop:
             )
         )
         return measure(self.dataset, split, state.params, state.network_state)
+
+    def _first_look(
+        self, dataset: Dataset, state: InnerState, controls: Controls, indices: Int[Array, " B"]
+    ) -> tuple[Metrics, LayerStatistics]:
+        gradient, _, _ = self._gradient(dataset, state, controls, indices)
+        return self._measure(dataset, state, gradient)
 
     def _step(
         self, dataset: Dataset, state: InnerState, controls: Controls, indices: Int[Array, "tau B"]
