@@ -63,6 +63,7 @@ class NetworkTraining(jumanji.Environment[State, specs.MultiDiscreteArray, Obser
         reward: str | Reward = "accuracy_difference",
         learning_rate: Initial = LEARNING_RATE.initial_range,
         weight_decay: Initial = WEIGHT_DECAY.initial_range,
+        learning_rate_bounds: Sequence[float] = LEARNING_RATE.bounds,
         batch_size: int = 64,
         epochs: float = 10,
         updates_per_step: int = 100,
@@ -80,6 +81,8 @@ class NetworkTraining(jumanji.Environment[State, specs.MultiDiscreteArray, Obser
             reward: a name in `REWARDS`, or a reward.
             learning_rate: the initial value, or the bounds of a log-uniform one.
             weight_decay: the same for weight decay, which agents don't change.
+            learning_rate_bounds: every rate is clipped to these as agents act, also where they do
+                nothing. A lower bound above 0 lets a multiplicative action raise a rate of 0.
             batch_size: examples a gradient update.
             epochs: passes over the training split an episode.
             updates_per_step: gradient updates an environment step, the paper's tau.
@@ -100,6 +103,7 @@ class NetworkTraining(jumanji.Environment[State, specs.MultiDiscreteArray, Obser
             LEARNING_RATE.name: LEARNING_RATE.check_initial(learning_rate),
             WEIGHT_DECAY.name: WEIGHT_DECAY.check_initial(weight_decay),
         }
+        self.learning_rate_bounds = LEARNING_RATE.check_bounds(learning_rate_bounds)
         self.batch_size = batch_size
         self.epochs = epochs
         self.updates_per_step = updates_per_step
@@ -250,7 +254,7 @@ class NetworkTraining(jumanji.Environment[State, specs.MultiDiscreteArray, Obser
         """Each layer's learning rate, were a joint action played."""
         rates = state.controls[LEARNING_RATE.name]
         return self.actions.apply(
-            rates, jnp.broadcast_to(action, rates.shape), LEARNING_RATE.bounds
+            rates, jnp.broadcast_to(action, rates.shape), self.learning_rate_bounds
         )
 
     def observe(

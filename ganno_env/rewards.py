@@ -13,6 +13,8 @@ from ganno_env.types import Metrics
 
 LARGEST_LOSS = 10.0
 """Losses are clipped to this before they become a reward: a diverged network's has no number."""
+SMALLEST_ERROR = 1e-3
+"""Error rates are no less than this before their logarithm is taken."""
 
 RewardFunction = Callable[[Metrics, Metrics, Metrics], Float[Array, ""]]
 """`(before, after, after_no_op) -> reward`, each taken after the same batches."""
@@ -64,10 +66,24 @@ def accuracy_gain(before: Metrics, after: Metrics, after_no_op: Metrics) -> Arra
     return after.validation_accuracy - before.validation_accuracy
 
 
+@_register("log_error_gain", needs_no_op=False)
+def log_error_gain(before: Metrics, after: Metrics, after_no_op: Metrics) -> Array:
+    """The fall of the logarithm of the validation error rate, 1 - accuracy.
+
+    Over an episode these add up, as accuracy's gains do, but the same part of the errors that are
+    left is worth the same at the end as at the start, where errors are many and easily mended.
+    """
+    return _log_error(before) - _log_error(after)
+
+
 @_register("loss_gain", needs_no_op=False)
 def loss_gain(before: Metrics, after: Metrics, after_no_op: Metrics) -> Array:
     """The fall of validation loss."""
     return _loss(before) - _loss(after)
+
+
+def _log_error(metrics: Metrics) -> Array:
+    return jnp.log(jnp.maximum(1.0 - metrics.validation_accuracy, SMALLEST_ERROR))
 
 
 def _loss(metrics: Metrics) -> Array:

@@ -41,7 +41,7 @@ class AgentsSpec:
         env: what is not as in the experiment's training environment, such as their features.
         episodes: stop training after so many episodes; 0 for agents as they are born.
         learning_rate: the initial rate that they always start from, if not the table's.
-        greedy: take the most probable actions; by default they sample, as they were trained to.
+        greedy: whether they take the most probable actions; the policy's own way if None.
     """
 
     name: str
@@ -49,7 +49,7 @@ class AgentsSpec:
     env: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     episodes: int | None = None
     learning_rate: float | None = None
-    greedy: bool = False
+    greedy: bool | None = None
 
 
 @dataclasses.dataclass(frozen=True)

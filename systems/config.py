@@ -95,6 +95,8 @@ class PPOConfig:
         normalise_advantages: per minibatch.
         normalise_values: by running statistics of the value targets.
         normalise_observations, observation_clip: by running statistics, then cut off.
+        evaluation_greedy: whether the trained policy takes its most probable actions; by default
+            it samples, as it was trained to.
     """
 
     total_timesteps: int = 50_000
@@ -123,6 +125,7 @@ class PPOConfig:
     normalise_values: bool = True
     normalise_observations: bool = True
     observation_clip: float = 10.0
+    evaluation_greedy: bool = False
 
     def __post_init__(self) -> None:
         check_integers(self, "total_timesteps", "num_envs", "rollout_length", "sequence_length")
@@ -134,7 +137,7 @@ class PPOConfig:
         check_range(self, 0, 1, "gamma", "gae_lambda")
         check_range(self, 0, float("inf"), "entropy_weight")
         check_flags(self, "anneal_learning_rates", "clip_values", "normalise_advantages")
-        check_flags(self, "normalise_values", "normalise_observations")
+        check_flags(self, "normalise_values", "normalise_observations", "evaluation_greedy")
         if self.rollout_length % self.sequence_length:
             raise ValueError(
                 f"sequence_length={self.sequence_length} does not divide "

@@ -28,6 +28,8 @@ from systems.normalisation import RunningStatistics, normalise_observations
 
 FORMAT = "ganno-policy-1"
 FILE_NAME = "policy.npz"
+PRETRAINED = "pretrained"
+"""What the policy that comes with the package is called where a path is asked for."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Policy:
         actor, params: the network and its weights.
         statistics: of the observations that it was trained on.
         observation_limit: how far normalised observations may be from 0, if that is limited.
+        greedy: whether it takes its most probable actions, unless it is told otherwise.
         feature_names, action_names: the columns that it observes and the actions that it takes.
         information: what it was trained with (`system`, `config`, `environment`) and what that cost
             (`training`); plain JSON.
@@ -47,6 +50,7 @@ class Policy:
     params: Any
     statistics: RunningStatistics
     observation_limit: float | None
+    greedy: bool
     feature_names: tuple[str, ...]
     action_names: tuple[str, ...]
     information: Mapping[str, Any]
@@ -61,7 +65,7 @@ class Policy:
         observation: Observation,
         done: Bool[Array, ""],
         key: PRNGKey,
-        greedy: bool = False,
+        greedy: bool | None = None,
     ) -> tuple[Float[Array, "N H"], Int[Array, " N"]]:
         """Chooses every agent's action; pure, so it may be jitted and vmapped.
 
@@ -70,7 +74,7 @@ class Policy:
             observation: of all agents; illegal actions are never chosen.
             done: whether an episode ended just before this observation; `hidden` then counts as 0.
             key: for sampling; unused if greedy.
-            greedy: take the most probable action rather than a random one.
+            greedy: take the most probable action rather than a random one; its own way if None.
 
         Returns:
             The hidden state to act with next, and the actions, int32.
@@ -86,6 +90,7 @@ class Policy:
             jnp.broadcast_to(done, (1, 1)),
         )
         new_hidden, logits = output
+        greedy = self.greedy if greedy is None else greedy
         action = networks.mode(logits[0]) if greedy else networks.sample(key, logits[0])
         return new_hidden, action
 
@@ -130,6 +135,7 @@ def make_policy(
         params=jax.tree.map(_own_copy, params),
         statistics=jax.tree.map(_own_copy, statistics),
         observation_limit=config.observation_limit,
+        greedy=config.evaluation_greedy,
         feature_names=feature_names(env),
         action_names=names,
         information=information,
@@ -152,6 +158,7 @@ def save_policy(policy: Policy, path: Path | str, *, overwrite: bool = False) ->
             "post_recurrent_layers": list(actor.post_recurrent_layers),
         },
         "observation_limit": policy.observation_limit,
+        "greedy": policy.greedy,
         "feature_names": list(policy.feature_names),
         "action_names": list(policy.action_names),
         "information": dict(policy.information),
@@ -173,7 +180,7 @@ def load_policy(path: Path | str, env: Any = None) -> Policy:
     """Reads a policy from its file, or from the folder of the run that trained it.
 
     Args:
-        path: the file or the folder.
+        path: the file or the folder, or "pretrained".
         env: if given, the environment that it is to act in.
 
     Raises:
@@ -191,14 +198,18 @@ def load_policy(path: Path | str, env: Any = None) -> Policy:
 
 
 def policy_file(path: Path | str) -> Path:
-    """The file that `path` stands for: itself, or the one in a run's folder.
+    """The file that `path` stands for: itself, the one in a run's folder, or the package's own.
 
     Raises:
         ValueError: if there is none.
     """
-    file = Path(path) / FILE_NAME if Path(path).is_dir() else Path(path)
+    folder = Path(__file__).parent / PRETRAINED if str(path) == PRETRAINED else Path(path)
+    file = folder / FILE_NAME if folder.is_dir() else folder
     if not file.is_file():
-        raise ValueError(f"there is no policy at {file}; train one with python -m systems.train")
+        raise ValueError(
+            f"there is no policy at {file}; train one with python -m systems.train, or take the "
+            f"one that comes with the package, checkpoint={PRETRAINED}"
+        )
     return file
 
 
@@ -219,6 +230,7 @@ def _parse(file: Path) -> Policy:
         params=tree["actor"],
         statistics=RunningStatistics(**tree["statistics"]),
         observation_limit=header["observation_limit"],
+        greedy=header.get("greedy", False),  # files from before there was a choice have none
         feature_names=tuple(header["feature_names"]),
         action_names=tuple(header["action_names"]),
         information=header["information"],

@@ -52,6 +52,21 @@ class Control:
             )
         return float(values[0]), float(values[1])
 
+    def check_bounds(self, bounds: Sequence[float]) -> tuple[float, float]:
+        """Narrower bounds than its own, as a pair.
+
+        Raises:
+            ValueError: if they are none, or are not within its own.
+        """
+        low, high = self.bounds
+        values = list(bounds)
+        if len(values) != 2 or not low <= values[0] < values[1] <= high:
+            raise ValueError(
+                f"bounds of the {self.name} must be [low, high] with "
+                f"{low} <= low < high <= {high}, not {values}"
+            )
+        return float(values[0]), float(values[1])
+
 
 def sample_initial(key: PRNGKey, bounds: tuple[float, float]) -> Float[Array, ""]:
     """A log-uniform value in `bounds` (paper, appendix D), or their value if they are equal."""

@@ -45,7 +45,7 @@ class RunSpec(NamedTuple):
     changes: Changes = ()
 
 
-OBSERVED = ("features", "actions", "single_agent")
+OBSERVED = ("features", "actions", "learning_rate_bounds", "single_agent")
 """Arguments of the environment that say what agents see and do, and not how networks train."""
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 from jumanji.types import StepType
 
 from ganno_env.inner import example_indices
+from ganno_env.rewards import REWARDS
 from tests.small import small_env
 
 
@@ -208,7 +211,9 @@ def test_a_single_agent_moves_all_layers():
     assert timestep.reward.shape == (1,)
 
 
-@pytest.mark.parametrize("reward", ["accuracy", "accuracy_gain", "loss_gain", "loss_difference"])
+@pytest.mark.parametrize(
+    "reward", ["accuracy", "accuracy_gain", "log_error_gain", "loss_gain", "loss_difference"]
+)
 def test_other_rewards(reward):
     env = small_env(reward=reward)
     state, _ = env.reset(jax.random.PRNGKey(0))
@@ -217,12 +222,37 @@ def test_other_rewards(reward):
     expected = {
         "accuracy": now.validation_accuracy,
         "accuracy_gain": now.validation_accuracy - before.validation_accuracy,
+        "log_error_gain": np.log1p(-before.validation_accuracy)
+        - np.log1p(-now.validation_accuracy),
         "loss_gain": before.validation_loss - now.validation_loss,
     }
     if reward in expected:
         np.testing.assert_allclose(timestep.reward, expected[reward], rtol=1e-5, atol=1e-6)
     else:
         assert timestep.reward[0] != 0.0
+
+
+def test_rates_stay_within_the_bounds_that_agents_are_given():
+    env = small_env(
+        actions=["noop", "*1000", "/1000"], learning_rate=0.0, learning_rate_bounds=(1e-5, 0.03)
+    )
+    state, _ = env.reset(jax.random.PRNGKey(0))
+    for actions, expected in (((0, 1), (1e-5, 1e-5)), ((0, 1), (1e-5, 1e-2)),
+                              ((1, 1), (1e-2, 0.03)), ((2, 2), (1e-5, 3e-5))):  # fmt: skip
+        state = state.replace(
+            controls=state.controls
+            | {"learning_rate": env.rates_after(state, actions_of(env, *actions))}
+        )
+        np.testing.assert_allclose(state.controls["learning_rate"], expected, rtol=1e-5)
+
+
+def test_no_errors_at_all_have_a_finite_logarithm():
+    perfect = dataclasses.replace(
+        small_env().reset(jax.random.PRNGKey(0))[0].metrics, validation_accuracy=jnp.float32(1.0)
+    )
+    poor = dataclasses.replace(perfect, validation_accuracy=jnp.float32(0.0))
+    gain = REWARDS["log_error_gain"].function(poor, perfect, perfect)
+    np.testing.assert_allclose(gain, np.log(1000), rtol=1e-4)
 
 
 @pytest.mark.parametrize("reward", ["accuracy_difference", "loss_difference", "loss_gain"])

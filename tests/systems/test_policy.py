@@ -1,3 +1,4 @@
+import dataclasses
 import errno
 import os
 
@@ -62,6 +63,7 @@ def test_a_loaded_policy_acts_as_the_saved_one_for_any_number_of_agents(policy, 
     )
     assert loaded.actor == policy.actor
     assert loaded.observation_limit == policy.observation_limit
+    assert loaded.greedy == policy.greedy
 
 
 def test_greedy_ignores_the_key(policy):
@@ -73,6 +75,13 @@ def test_greedy_ignores_the_key(policy):
         for k in range(5)
     ]
     assert all((a == act[0]).all() for a in act)
+
+
+def test_a_policy_is_greedy_or_not_unless_it_is_told_otherwise(policy, tmp_path):
+    greedy = dataclasses.replace(policy, greedy=True)
+    loaded = load_policy(save_policy(greedy, tmp_path / "greedy.npz"))
+    np.testing.assert_array_equal(run(loaded, Recall(), None), run(policy, Recall(), True))
+    np.testing.assert_array_equal(run(loaded, Recall(), False), run(policy, Recall(), None))
 
 
 def test_a_folder_stands_for_the_policy_in_it(saved):

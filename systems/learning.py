@@ -1,0 +1,227 @@
+"""Draws trainings side by side: `python -m systems.learning "runs={compact: [runs/a, runs/b]}"`.
+
+Writes `results/learning/` with `table.md`, `records.json` and `learning.png`: for each group of
+runs, which differ in their seed alone, the mean over seeds with its interval.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import hydra
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from omegaconf import DictConfig, OmegaConf
+from scipy import stats
+
+from systems.command import fail, let_through
+from systems.curves import smooth
+from systems.errors import RunError
+from systems.files import fresh_folder, write_atomically
+
+CONFIGS = str(Path(__file__).resolve().parent.parent / "configs")
+METRICS = "metrics.jsonl"
+RESULTS = Path("results")
+RETURN, ACCURACY, EPISODES = "episode_return", "episode_validation_accuracy", "episodes"
+PART = 10
+"""What is compared: the first and the last of so many equal parts of a training."""
+CONFIDENCE = 0.95
+
+
+class Group(NamedTuple):
+    """Runs that differ in their seed alone.
+
+    Attributes:
+        env_steps: after each update, [updates].
+        returns, accuracies: of the episodes that ended in it, [runs, updates]; the accuracy is
+            that of the validation split at an episode's end.
+        episodes: how many those were, [runs, updates].
+        seconds: of each run, [runs].
+    """
+
+    env_steps: NDArray[np.float64]
+    returns: NDArray[np.float64]
+    accuracies: NDArray[np.float64]
+    episodes: NDArray[np.float64]
+    seconds: NDArray[np.float64]
+
+
+class Gain(NamedTuple):
+    """What a group learned, in the units of its reward.
+
+    Attributes:
+        first, last: mean return of the first and of the last tenth of training, over runs.
+        standard_error: of their difference, over runs; not a number for one run.
+    """
+
+    first: float
+    last: float
+    standard_error: float
+
+    @property
+    def ratio(self) -> float:
+        """The difference in standard errors."""
+        return (self.last - self.first) / self.standard_error
+
+
+def read_group(folders: Sequence[str]) -> Group:
+    """Reads what runs logged, as far as all of them came.
+
+    Raises:
+        ValueError: if a folder is no run's, or a run has not come to its tenth update.
+    """
+    runs = [_read(Path(folder)) for folder in folders]
+    updates = min(map(len, runs))
+
+    def column(name: str) -> NDArray[np.float64]:
+        return np.array([[record[name] for record in run[:updates]] for run in runs], np.float64)
+
+    return Group(
+        env_steps=column("env_steps")[0],
+        returns=column(RETURN),
+        accuracies=column(ACCURACY),
+        episodes=column(EPISODES),
+        seconds=column("seconds").max(axis=1),
+    )
+
+
+def _read(folder: Path) -> list[dict[str, Any]]:
+    path = folder / METRICS
+    if not path.is_file():
+        raise ValueError(f"{folder} is no run's folder: it has no {METRICS}")
+    records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    if len(records) < PART:
+        raise ValueError(f"{folder} has made {len(records)} updates; a curve needs {PART}")
+    return records
+
+
+def gain(group: Group) -> Gain:
+    """Compares the first tenth of training with the last, every episode counting the same."""
+    size = group.returns.shape[1] // PART
+    first, last = (
+        np.average(group.returns[:, part], axis=1, weights=group.episodes[:, part])
+        for part in (slice(None, size), slice(-size, None))
+    )
+    runs = len(first)
+    error = float(np.std(last - first, ddof=1) / np.sqrt(runs)) if runs > 1 else np.nan
+    return Gain(float(first.mean()), float(last.mean()), error)
+
+
+def make_table(groups: Mapping[str, Group]) -> str:
+    """A Markdown table: what each group learned, and what that took."""
+    lines = [
+        "| Formulation | Seeds | Environment steps | Minutes a seed | Return, first tenth "
+        "| last tenth | Difference ± SE | in SE | Final validation accuracy (%) |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for name, group in groups.items():
+        learned = gain(group)
+        size = group.returns.shape[1] // PART
+        accuracy = 100 * np.average(
+            group.accuracies[:, -size:], axis=1, weights=group.episodes[:, -size:]
+        )
+        single = len(group.seconds) == 1
+        lines.append(
+            f"| {name} | {len(group.seconds)} | {group.env_steps[-1]:,.0f} "
+            f"| {group.seconds.mean() / 60:.1f} | {learned.first:.3f} | {learned.last:.3f} "
+            f"| {learned.last - learned.first:.3f}"
+            + (" | / " if single else f" ± {learned.standard_error:.3f} | {learned.ratio:.1f} ")
+            + f"| {accuracy.mean():.2f}"
+            + (" |" if single else f" ± {np.std(accuracy, ddof=1):.2f} |")
+        )
+    return "\n".join(lines) + "\n"
+
+
+def draw(groups: Mapping[str, Group]) -> Figure:
+    """Smoothed return and final accuracy of each group: the mean over seeds, and its interval."""
+    figure = Figure(figsize=(3.6 * len(groups), 5.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(2, len(groups), squeeze=False, sharex="col")
+    for column, (name, group) in enumerate(groups.items()):
+        for axes, curves in zip(
+            panels[:, column], (group.returns, 100 * group.accuracies), strict=True
+        ):
+            _draw_mean(axes, group.env_steps, curves)
+        panels[0, column].set_title(name)
+        panels[1, column].set_xlabel("environment steps")
+    panels[0, 0].set_ylabel("episode return\n(each in its own units)")
+    panels[1, 0].set_ylabel("validation accuracy\nat an episode's end (%)")
+    for axes in panels[1, 1:]:
+        axes.sharey(panels[1, 0])
+    figure.suptitle("Means over training seeds, and their 95 % intervals (Student's t)", size=10)
+    return figure
+
+
+def _draw_mean(axes: Any, steps: NDArray[np.float64], curves: NDArray[np.float64]) -> None:
+    smoothed = np.array([smooth(curve) for curve in curves])
+    mean = smoothed.mean(axis=0)
+    for curve in smoothed:
+        axes.plot(steps, curve, color="C0", alpha=0.35, linewidth=0.8)
+    axes.plot(steps, mean, color="C0", linewidth=2)
+    if len(curves) > 1:
+        error = smoothed.std(axis=0, ddof=1) / np.sqrt(len(curves))
+        half = stats.t.ppf((1 + CONFIDENCE) / 2, len(curves) - 1) * error
+        axes.fill_between(steps, mean - half, mean + half, color="C0", alpha=0.2, linewidth=0)
+        axes.set_ylim(_around(smoothed, mean))
+    axes.grid(alpha=0.3)
+
+
+def _around(curves: NDArray[np.float64], mean: NDArray[np.float64]) -> tuple[float, float]:
+    """Limits that show every run; an interval of three seeds may go beyond them."""
+    low, high = float(curves.min()), float(curves.max())
+    margin = 0.15 * max(high - low, 1e-9)
+    return low - margin, high + margin
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command; `arguments` are the command line's if not given."""
+    sys.argv[1:] = let_through(sys.argv[1:] if arguments is None else arguments)
+    _hydra_main()
+
+
+@hydra.main(version_base="1.3", config_path=CONFIGS, config_name="learning")
+def _hydra_main(options: DictConfig) -> None:
+    values: Any = OmegaConf.to_container(options, resolve=True)
+    try:
+        print(f"written to {compare(values['runs'], values['output_dir'])}")
+    except (ValueError, RunError) as error:
+        fail(error)
+
+
+def compare(runs: Mapping[str, Sequence[str]] | None, output_dir: str | None = None) -> Path:
+    """Writes table, picture and records of groups of runs; returns their folder.
+
+    Raises:
+        ValueError: if there are none, if one can't be read, or if there are such files already.
+        StorageError: if something cannot be written.
+    """
+    if not runs:
+        raise ValueError("runs={NAME: [FOLDER, ...]} is missing: the trainings to compare")
+    groups = {name: read_group(folders) for name, folders in runs.items()}
+    table = make_table(groups)
+    picture = io.BytesIO()
+    draw(groups).savefig(picture, format="png", dpi=150)
+    records = {
+        name: {field: array.tolist() for field, array in group._asdict().items()}
+        for name, group in groups.items()
+    }
+    folder = fresh_folder(RESULTS, "learning") if output_dir is None else Path(output_dir)
+    for name, content in (
+        ("table.md", table.encode()),
+        ("records.json", json.dumps(records).encode()),
+        ("learning.png", picture.getvalue()),
+    ):
+        write_atomically(folder / name, content, overwrite=False)
+    print(table)
+    return folder
+
+
+if __name__ == "__main__":
+    main()
