@@ -14,7 +14,7 @@ def let_through(arguments: Sequence[str]) -> list[str]:
     Options of the environment and the system are let through whether the configs mention them or
     not: they have checks of their own, whose errors list what there is.
     """
-    return [f"++{a}" if re.match(r"(env|system)\.[\w.]+=", a) else a for a in arguments]
+    return [f"++{a}" if re.match(r"(env|system|train_on)\.[\w.]+=", a) else a for a in arguments]
 
 
 def fail(error: Exception) -> NoReturn:

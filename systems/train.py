@@ -11,7 +11,7 @@ import datetime
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +99,8 @@ def _run(options: DictConfig) -> None:
 
     hydra_config = HydraConfig.get()
     with together():
-        env = make_env(**values["env"])
+        environment = training_environment(values, hydra_config.overrides.task)
+        env = make_env(**environment)
         folder = _folder(values["resume"] or values["output_dir"], hydra_config)
     # A job of a sweep that was begun before, and requeued, goes on.
     begun = hydra_config.mode is RunMode.MULTIRUN and (folder / CHECKPOINTS).is_dir()
@@ -112,7 +113,7 @@ def _run(options: DictConfig) -> None:
         mesh=mesh,
         output_dir=folder,
         resume=bool(values["resume"]) or begun,
-        environment=values["env"],
+        environment=environment,
         loggers=values["logger"],
         checkpoint_every=values["checkpoint_every"],
         keep=values["keep"],
@@ -127,6 +128,22 @@ def _run(options: DictConfig) -> None:
                 file=sys.stderr,
             )
         sys.exit(128 + result.stopped_by)
+
+
+def training_environment(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """The environment's options with those of the formulation, which go before a scale's.
+
+    Raises:
+        ValueError: for an option of `env` in `overrides` that would thus have no effect.
+    """
+    for override in overrides:
+        name = override.partition("=")[0].lstrip("+").removeprefix("env.")
+        if override.lstrip("+").startswith("env.") and name in values["train_on"]:
+            raise ValueError(
+                f"{override.lstrip('+')} has no effect, as the formulation sets {name}; "
+                f"give train_on.{override.lstrip('+').removeprefix('env.')}"
+            )
+    return {**values["env"], **values["train_on"]}
 
 
 def _folder(given: str | None, hydra_config: Any) -> Path:

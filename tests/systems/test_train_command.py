@@ -13,6 +13,7 @@ import hydra
 import pytest
 from omegaconf import OmegaConf
 
+from ganno_env import make_env
 from systems import train as command
 from systems.config import PPOConfig, from_mapping
 from systems.devices import Distributed
@@ -20,6 +21,7 @@ from systems.files import fresh_folder
 from systems.loggers import LOGGERS
 
 ROOT = Path(__file__).resolve().parents[2]
+FORMULATIONS = sorted(path.stem for path in (ROOT / "configs" / "formulation").glob("*.yaml"))
 CACHE = {
     "JAX_COMPILATION_CACHE_DIR": str(ROOT / ".cache" / "jax"),
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",
@@ -39,6 +41,27 @@ def test_scales_and_systems_fit_together(scale, system):
     assert options["system"].pop("name") == system
     assert from_mapping(PPOConfig, options["system"]).num_updates > 0
     assert list(options["logger"]) == ["console", "jsonl"]
+
+
+@pytest.mark.parametrize("formulation", FORMULATIONS)
+def test_formulations_are_environments_that_a_system_fits(formulation):
+    options = compose(f"formulation={formulation}", "env=digits_cnn2")
+    options["system"].pop("name")
+    assert from_mapping(PPOConfig, options["system"]).num_updates > 0
+    env = make_env(**command.training_environment(options, []))
+    papers = make_env(**compose("env=digits_cnn2")["env"])
+    assert (env.reward is papers.reward) == (formulation == "paper")
+
+
+def test_an_option_that_a_formulation_overrules_is_refused():
+    options = compose("formulation=brief", "env.epochs=3")
+    with pytest.raises(ValueError, match=r"env.epochs=3 has no effect.*give train_on.epochs=3"):
+        command.training_environment(options, ["formulation=brief", "++env.epochs=3"])
+    options = compose("formulation=brief", "train_on.epochs=3", "env.batch_size=16")
+    environment = command.training_environment(
+        options, ["++train_on.epochs=3", "++env.batch_size=16"]
+    )
+    assert (environment["epochs"], environment["batch_size"]) == (3, 16)
 
 
 def test_several_loggers():
