@@ -22,7 +22,8 @@ class ActionSet:
     """Actions as affine maps of a control's value: `value * factor + summand`, then clipped.
 
     Attributes:
-        names: each action as it was written, such as "noop", "*1.10", "/1.01" or "+0.0005".
+        names: each action as it was written, such as "noop", "*1.10", "/1.01", "+0.0005", or
+            "=0.003", which sets the value whatever it was.
     """
 
     names: tuple[str, ...]
@@ -66,13 +67,14 @@ def _parse(name: str) -> tuple[float, float]:
         operand = float(digits)
     except ValueError:
         operand = float("nan")
-    if operator not in ("*", "/", "+", "-") or not (np.isfinite(operand) and operand > 0):
+    if operator not in ("*", "/", "+", "-", "=") or not (np.isfinite(operand) and operand > 0):
         raise ValueError(
-            f"unknown action {name!r}; write 'noop', or one of * / + - before a positive number"
+            f"unknown action {name!r}; write 'noop', or one of * / + - = before a positive number"
         )
     return {
         "*": (operand, 0.0),
         "/": (1.0 / operand, 0.0),
         "+": (1.0, operand),
         "-": (1.0, -operand),
+        "=": (0.0, operand),
     }[operator]

@@ -42,6 +42,13 @@ def test_the_no_op_is_exact(value):
     assert actions.apply(jnp.float32(value)[None], jnp.array([0]), BOUNDS)[0] == np.float32(value)
 
 
+@given(value=st.floats(0, 1, width=32))
+def test_a_value_can_be_set_whatever_it_was(value):
+    actions = ActionSet.parse(["noop", "=0.003"])
+    after = actions.apply(jnp.float32([value, value]), jnp.array([1, 0]), BOUNDS)
+    np.testing.assert_array_equal(after, np.float32([0.003, value]))
+
+
 def test_other_signs_are_understood():
     assert ActionSet.parse(["noop", "x2", "×3", "÷4"]).names == ("noop", "*2", "*3", "/4")
 
@@ -55,6 +62,7 @@ def test_other_signs_are_understood():
         (["noop", "*"], "unknown action '\\*'"),
         (["noop", "*-2"], "unknown action"),
         (["noop", "+inf"], "unknown action"),
+        (["noop", "=-0.1"], "unknown action"),
         (["noop", "*2", "x2"], "listed twice"),
     ],
 )
