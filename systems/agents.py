@@ -36,8 +36,8 @@ class AgentsSpec:
 
     Attributes:
         name: their row's.
-        checkpoint: "train" to train them first; a policy's file or its run's folder; "none" to
-            leave their row empty.
+        checkpoint: "train" to train them first; a policy's file, its run's folder or "pretrained";
+            "none" to leave their row empty.
         env: what is not as in the experiment's training environment, such as their features.
         episodes: stop training after so many episodes; 0 for agents as they are born.
         learning_rate: the initial rate that they always start from, if not the table's.
@@ -120,7 +120,8 @@ def find_policy(key: str, spec: AgentsSpec, training: Training) -> Policy:
     """
     if spec.checkpoint == NONE:
         raise NotAvailableError(
-            "not available: train agents (checkpoint=train), or name a policy (checkpoint=PATH)"
+            "not available: train agents (checkpoint=train), or name a policy "
+            "(checkpoint=pretrained, or a path)"
         )
     if spec.checkpoint != TRAIN:
         return load_policy(spec.checkpoint)

@@ -1,4 +1,4 @@
-"""Runs a trained policy zero-shot: `python -m systems.evaluate checkpoint=PATH env=cifar10_cnn5`.
+"""Runs a policy zero-shot: `python -m systems.evaluate checkpoint=pretrained env=cifar10_cnn5`.
 
 The environment may be any (another network, another dataset); what agents see and do is taken from
 the policy. Any option of the environment may be set, as in `env.epochs=10`.
@@ -41,7 +41,7 @@ def _hydra_main(options: DictConfig) -> None:
             raise
         fail(error)
     except MissingMandatoryValue:
-        fail(ValueError("checkpoint=PATH is missing: the policy, or the run that trained it"))
+        fail(ValueError("checkpoint=PATH is missing: a policy, its run's folder, or pretrained"))
 
 
 def _run(options: DictConfig) -> None:
