@@ -60,14 +60,16 @@ def _run(options: DictConfig) -> None:
     env = make_env(**environment)
     policy.check_fits(env)
     names = [*values["schedules"], *(["random"] if values["random"] else [])]
+    split = str(values["split"])
     experiment = Experiment(
         name="evaluation",
         report="table",
-        title=f"Test accuracy (%) of {env.network.name} on {env.dataset.name}",
+        title=f"{split.capitalize()} accuracy (%) of {env.network.name} on {env.dataset.name}",
         methods=(*names, AGENTS),
         learning_rates=tuple(values["learning_rates"]),
         weight_decays=(values["weight_decay"],),
         seeds=tuple(values["seeds"]),
+        split=split,
         runs_at_once=values["runs_at_once"],
     )
     methods = [make_method(name, Setting(env)) for name in names]

@@ -22,6 +22,7 @@ from ganno_env.types import RunRecord
 from systems.cells import Cell, CellStore
 from systems.config import check_integers
 
+SPLITS = ("test", "validation")
 SECONDS_BETWEEN_LINES = 15.0
 """How often progress is told where there is no terminal."""
 
@@ -36,6 +37,8 @@ class Experiment:
         title: above its tables and pictures.
         methods: rows in order: names of `METHODS`, "name@weight_decay", or keys of agents.
         learning_rates, weight_decays, seeds: every combination is a run.
+        split: whose final accuracy tables show: "test"; or "validation", to choose between policies
+            without looking at the test split.
         test_every_step: whether the test split is measured along the way.
         runs_at_once: see `GridRunner`.
         shard, num_shards: which part of the runs this process makes.
@@ -48,6 +51,7 @@ class Experiment:
     learning_rates: tuple[float, ...]
     weight_decays: tuple[float, ...]
     seeds: tuple[int, ...]
+    split: str = "test"
     test_every_step: bool = False
     runs_at_once: int | None = None
     shard: int = 0
@@ -65,6 +69,8 @@ class Experiment:
         for seed in self.seeds:
             if not isinstance(seed, int) or seed < 0:
                 raise ValueError(f"seeds must be whole numbers from 0 on, not {seed!r}")
+        if self.split not in SPLITS:
+            raise ValueError(f"split={self.split!r}; choose one of {', '.join(SPLITS)}")
         check_integers(self, "num_shards")
         if not isinstance(self.shard, int) or not 0 <= self.shard < self.num_shards:
             raise ValueError(

@@ -60,9 +60,10 @@ class Outcome:
 
     def results(self, weight_decay: float) -> list[Result]:
         """What a table is made of, in per cent."""
+        field = f"{self.experiment.split}_accuracy"
         return [
             Result(
-                cell.method, cell.learning_rate, cell.seed, 100 * record.test_accuracy[-1].item()
+                cell.method, cell.learning_rate, cell.seed, 100 * getattr(record, field)[-1].item()
             )
             for method in self.methods
             for cell, record in self.runs(method, weight_decay).items()

@@ -21,7 +21,7 @@ LOST_CELL = "?"
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """One run's end, as a table needs it: test accuracy in per cent.
+    """One run's end, as a table needs it: accuracy in per cent.
 
     `learning_rate` is None for a method that takes no initial rate, as VeLO.
     """
@@ -29,7 +29,7 @@ class Result:
     method: str
     learning_rate: float | None
     seed: int
-    test_accuracy: float
+    accuracy: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +78,7 @@ def _summarise(results: tuple[Result, ...]) -> tuple[Row, ...]:
     runs: dict[str, dict[tuple[float | None, int], float]] = {}
     for result in results:
         cells = runs.setdefault(result.method, {})
-        cells[result.learning_rate, result.seed] = result.test_accuracy
+        cells[result.learning_rate, result.seed] = result.accuracy
     return tuple(_row(method, cells, rates, seeds) for method, cells in runs.items())
 
 

@@ -146,7 +146,7 @@ def test_the_best_of_each_column_is_bold():
         [True, True, False, False, False],
         [False, False, True, False, True],
     ]
-    steadier = [dataclasses.replace(r, test_accuracy=55.0) for r in RESULTS if r.method == "a"]
+    steadier = [dataclasses.replace(r, accuracy=55.0) for r in RESULTS if r.method == "a"]
     text = markdown(steadier + RESULTS[6:])
     assert row(text, "a")[4] == "**0.00**"
     assert row(text, "b")[4] == "0.90"

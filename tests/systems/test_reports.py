@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -90,3 +91,21 @@ def test_a_second_report_replaces_the_first(tmp_path):
     for _ in range(2):
         paths = write(made, tmp_path, {}, Console(quiet=True))
     assert sorted(tmp_path.iterdir()) == sorted(paths)
+
+
+def test_a_table_shows_the_split_that_was_asked_for():
+    made = outcome("table1")
+    records = {
+        cell: dataclasses.replace(
+            record,
+            test_accuracy=np.float32([0.25]),
+            validation_accuracy=np.full_like(record.validation_accuracy, 0.75),
+        )
+        for cell, record in made.records.items()
+    }
+    for split, expected in (("test", 25.0), ("validation", 75.0)):
+        experiment = dataclasses.replace(made.experiment, split=split)
+        shown = dataclasses.replace(made, experiment=experiment, records=records)
+        assert {result.accuracy for result in shown.results(0.1)} == {expected}
+    with pytest.raises(ValueError, match="split='train'; choose one of test, validation"):
+        dataclasses.replace(made.experiment, split="train")
