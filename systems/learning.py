@@ -155,7 +155,7 @@ def draw(groups: Mapping[str, Group]) -> Figure:
     panels[1, 0].set_ylabel("validation accuracy\nat an episode's end (%)")
     for axes in panels[1, 1:]:
         axes.sharey(panels[1, 0])
-    figure.suptitle("Means over training seeds, and their 95 % intervals (Student's t)", size=10)
+    figure.suptitle("Means over training seeds\nand their 95 % intervals (Student's t)", size=10)
     return figure
 
 

@@ -259,11 +259,13 @@ def _schedules(outcome: Outcome) -> dict[str, Figure]:
     """All of one run of agents, from the middle rate: what was set, and what came of it."""
     rates = outcome.experiment.learning_rates
     names, updates_per_step, _ = _drawn(outcome)
+    changes = {method.name: dict(method.changes) for method in outcome.methods}
     for cell, record in outcome.agents_runs(outcome.experiment.weight_decays[0]).items():
         if cell.learning_rate in (None, rates[len(rates) // 2]):
             heading = f"{cell.method} on {outcome.env.dataset.name}, {outcome.env.network.name}"
             if cell.learning_rate is not None:
                 heading += f", from {cell.learning_rate:g}"
-            viewer = TrainingViewer(names, outcome.env.actions.names, heading)
+            actions = outcome.env.replace(**changes[cell.method]).actions.names  # their own
+            viewer = TrainingViewer(names, actions, heading)
             return {"schedule.png": viewer.render(Episode.from_record(record, updates_per_step))}
     return {}

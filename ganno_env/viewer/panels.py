@@ -139,10 +139,15 @@ def _name_rows(axis: Axes, names: Sequence[str]) -> None:
 
 
 def _effect(name: str) -> tuple[int, int, float]:
-    """Sorts actions from the largest decrease to the largest increase: sign, kind, size."""
+    """Sorts actions from the largest decrease to the largest increase: sign, kind, size.
+
+    Those that set a value, whatever it was, come last, with a sign of 2.
+    """
     if name == "noop":
         return 0, 0, 0.0
     value = float(name[1:])
+    if name[0] == "=":
+        return 2, 0, value
     if name[0] in "+-":
         sign = 1 if name[0] == "+" else -1
         return sign, sign, sign * value
@@ -151,14 +156,16 @@ def _effect(name: str) -> tuple[int, int, float]:
 
 
 def _action_colours(signs: Sequence[int]) -> list[str]:
-    """Blues for decreases, oranges for increases, the stronger the darker."""
-    falls, rises = signs.count(-1), signs.count(1)
+    """Blues for decreases, oranges for increases, purples for values, the stronger the darker."""
+    falls, rises, values = signs.count(-1), signs.count(1), signs.count(2)
     blues = matplotlib.colormaps["Blues_r"](np.linspace(0.08, 0.68, max(falls, 1)))[:falls]
     oranges = matplotlib.colormaps["Oranges"](np.linspace(0.32, 0.92, max(rises, 1)))[:rises]
+    purples = matplotlib.colormaps["Purples"](np.linspace(0.25, 0.95, max(values, 1)))[:values]
     return [
         *map(to_hex, blues),
-        *[NOTHING] * (len(signs) - falls - rises),
+        *[NOTHING] * (len(signs) - falls - rises - values),
         *map(to_hex, oranges),
+        *map(to_hex, purples),
     ]
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import hydra
 import numpy as np
 import pytest
+from matplotlib.text import Text
 from omegaconf import OmegaConf
 from rich.console import Console
 
@@ -18,7 +19,7 @@ from ganno_env.evaluation.methods import row_name
 from ganno_env.types import RunRecord
 from systems import reproduce as command
 from systems.experiments import plain
-from systems.reports import Outcome, write
+from systems.reports import Outcome, _schedules, write
 from tests.small import small_env
 from tests.systems.test_reproduce import EXPERIMENTS, ROOT
 
@@ -91,6 +92,17 @@ def test_a_second_report_replaces_the_first(tmp_path):
     for _ in range(2):
         paths = write(made, tmp_path, {}, Console(quiet=True))
     assert sorted(tmp_path.iterdir()) == sorted(paths)
+
+
+def test_actions_are_called_what_the_agents_call_them():
+    made = outcome("table1")
+    own = (("actions", ("noop", *(f"=0.00{i}" for i in range(1, 9)))),)
+    methods = [dataclasses.replace(method, changes=own) for method in made.methods]
+    shown = dataclasses.replace(made, methods=methods)
+    figure = _schedules(shown)["schedule.png"]
+    texts = {text.get_text() for text in figure.findobj(Text)}
+    assert "=0.003" in texts
+    assert "*1.01" not in texts
 
 
 def test_a_table_shows_the_split_that_was_asked_for():

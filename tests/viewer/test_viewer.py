@@ -255,6 +255,17 @@ def test_actions_are_coloured_by_what_they_do():
     assert all(r > b for r, b in zip(red[4:], blue[4:], strict=True))
 
 
+def test_actions_that_set_a_rate_are_ordered_by_it():
+    names = ["noop", "=0.01", "*2", "=0.0001", "=0.003"]
+    order = sorted(names, key=panels._effect)
+    assert order == ["noop", "*2", "=0.0001", "=0.003", "=0.01"]
+    colours = panels._action_colours([panels._effect(name)[0] for name in order])
+    assert colours[0] == panels.NOTHING
+    light = [int(colour[1:3], 16) for colour in colours[2:]]
+    assert light == sorted(light, reverse=True)
+    assert len(set(colours)) == len(names)
+
+
 @pytest.mark.parametrize("num_layers", [2, 18])
 def test_a_schedule_is_drawn_beside_the_loss(num_layers, tmp_path):
     run = record(num_layers)
