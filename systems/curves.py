@@ -42,6 +42,14 @@ def draw_training_curve(records: Sequence[Record], path: Path) -> None:
     write_atomically(path, buffer.getvalue(), overwrite=True)
 
 
+def first_and_last_tenth(
+    values: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Means of the first and of the last tenth of curves, [..., updates], of a point at least."""
+    size = max(values.shape[-1] // 10, 1)
+    return values[..., :size].mean(axis=-1), values[..., -size:].mean(axis=-1)
+
+
 def smooth(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """A centred moving average over a tenth of the curve; windows shrink at its ends."""
     half = max(len(values) // 20, 1)

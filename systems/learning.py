@@ -1,4 +1,4 @@
-"""Draws trainings side by side: `python -m systems.learning "runs={compact: [runs/a, runs/b]}"`.
+"""Draws trainings side by side: `python -m systems.learning "runs={paper: [runs/a, runs/b]}"`.
 
 Writes `results/learning/` with `table.md`, `records.json` and `learning.png`: for each group of
 runs, which differ in their seed alone, the mean over seeds with its interval.
@@ -22,34 +22,33 @@ from omegaconf import DictConfig, OmegaConf
 from scipy import stats
 
 from systems.command import fail, let_through
-from systems.curves import smooth
+from systems.curves import first_and_last_tenth, smooth
 from systems.errors import RunError
 from systems.files import fresh_folder, write_atomically
+from systems.loggers.jsonl import FILE_NAME, read_records
 
 CONFIGS = str(Path(__file__).resolve().parent.parent / "configs")
-METRICS = "metrics.jsonl"
 RESULTS = Path("results")
-RETURN, ACCURACY, EPISODES = "episode_return", "episode_validation_accuracy", "episodes"
-PART = 10
-"""What is compared: the first and the last of so many equal parts of a training."""
-CONFIDENCE = 0.95
+RETURN, ACCURACY = "episode_return", "episode_validation_accuracy"
+FEWEST = 10
+"""Updates with episodes that ended in them: tenths of fewer are no parts of a curve."""
+CONFIDENCE = 95
+"""Of the intervals in pictures, per cent."""
 
 
 class Group(NamedTuple):
-    """Runs that differ in their seed alone.
+    """Runs that differ in their seed alone, at the updates in which episodes ended in all of them.
 
     Attributes:
-        env_steps: after each update, [updates].
+        env_steps: after each of these updates, [updates].
         returns, accuracies: of the episodes that ended in it, [runs, updates]; the accuracy is
             that of the validation split at an episode's end.
-        episodes: how many those were, [runs, updates].
-        seconds: of each run, [runs].
+        seconds: of each run as far as all came, [runs].
     """
 
     env_steps: NDArray[np.float64]
     returns: NDArray[np.float64]
     accuracies: NDArray[np.float64]
-    episodes: NDArray[np.float64]
     seconds: NDArray[np.float64]
 
 
@@ -75,68 +74,73 @@ def read_group(folders: Sequence[str]) -> Group:
     """Reads what runs logged, as far as all of them came.
 
     Raises:
-        ValueError: if a folder is no run's, or a run has not come to its tenth update.
+        ValueError: if a folder is no run's, or there is too little of a curve.
     """
     runs = [_read(Path(folder)) for folder in folders]
-    updates = min(map(len, runs))
+    together = list(zip(*runs, strict=False))
+    shared = [records for records in together if all(RETURN in record for record in records)]
+    if len(shared) < FEWEST:
+        raise ValueError(
+            f"{list(folders)}: episodes ended in {len(shared)} updates that all of these runs have "
+            f"made; a curve needs {FEWEST}"
+        )
 
-    def column(name: str) -> NDArray[np.float64]:
-        return np.array([[record[name] for record in run[:updates]] for run in runs], np.float64)
+    def column(name: str, rows: Sequence[Sequence[Mapping[str, float]]]) -> NDArray[np.float64]:
+        return np.array([[record[name] for record in records] for records in rows]).T
 
     return Group(
-        env_steps=column("env_steps")[0],
-        returns=column(RETURN),
-        accuracies=column(ACCURACY),
-        episodes=column(EPISODES),
-        seconds=column("seconds").max(axis=1),
+        env_steps=column("env_steps", shared)[0],
+        returns=column(RETURN, shared),
+        accuracies=column(ACCURACY, shared),
+        seconds=column("seconds", together)[:, -1],
     )
 
 
-def _read(folder: Path) -> list[dict[str, Any]]:
-    path = folder / METRICS
+def _read(folder: Path) -> list[dict[str, float]]:
+    path = folder / FILE_NAME
     if not path.is_file():
-        raise ValueError(f"{folder} is no run's folder: it has no {METRICS}")
-    records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    if len(records) < PART:
-        raise ValueError(f"{folder} has made {len(records)} updates; a curve needs {PART}")
-    return records
+        raise ValueError(f"{folder} is no run's folder: it has no {FILE_NAME}")
+    return read_records(path)
 
 
 def gain(group: Group) -> Gain:
-    """Compares the first tenth of training with the last, every episode counting the same."""
-    size = group.returns.shape[1] // PART
-    first, last = (
-        np.average(group.returns[:, part], axis=1, weights=group.episodes[:, part])
-        for part in (slice(None, size), slice(-size, None))
-    )
-    runs = len(first)
-    error = float(np.std(last - first, ddof=1) / np.sqrt(runs)) if runs > 1 else np.nan
-    return Gain(float(first.mean()), float(last.mean()), error)
+    """Compares the first tenth of training with the last."""
+    first, last = first_and_last_tenth(group.returns)
+    return Gain(float(first.mean()), float(last.mean()), _standard_error(last - first))
+
+
+def _standard_error(values: NDArray[np.float64]) -> float:
+    count = len(values)
+    return float(np.std(values, ddof=1) / np.sqrt(count)) if count > 1 else np.nan
 
 
 def make_table(groups: Mapping[str, Group]) -> str:
     """A Markdown table: what each group learned, and what that took."""
     lines = [
         "| Formulation | Seeds | Environment steps | Minutes a seed | Return, first tenth "
-        "| last tenth | Difference ± SE | in SE | Final validation accuracy (%) |",
+        "| last tenth | Difference ± SE | in SE | Final validation accuracy (%) ± SE |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for name, group in groups.items():
         learned = gain(group)
-        size = group.returns.shape[1] // PART
-        accuracy = 100 * np.average(
-            group.accuracies[:, -size:], axis=1, weights=group.episodes[:, -size:]
-        )
-        single = len(group.seconds) == 1
-        lines.append(
-            f"| {name} | {len(group.seconds)} | {group.env_steps[-1]:,.0f} "
-            f"| {group.seconds.mean() / 60:.1f} | {learned.first:.3f} | {learned.last:.3f} "
-            f"| {learned.last - learned.first:.3f}"
-            + (" | / " if single else f" ± {learned.standard_error:.3f} | {learned.ratio:.1f} ")
-            + f"| {accuracy.mean():.2f}"
-            + (" |" if single else f" ± {np.std(accuracy, ddof=1):.2f} |")
-        )
+        _, accuracy = first_and_last_tenth(100 * group.accuracies)
+        cells = [
+            name,
+            str(len(group.seconds)),
+            f"{group.env_steps[-1]:,.0f}",
+            f"{group.seconds.mean() / 60:.1f}",
+            f"{learned.first:.3f}",
+            f"{learned.last:.3f}",
+            _with_error(learned.last - learned.first, learned.standard_error, 3),
+            "/" if np.isnan(learned.standard_error) else f"{learned.ratio:.1f}",
+            _with_error(float(accuracy.mean()), _standard_error(accuracy), 2),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def _with_error(value: float, error: float, digits: int) -> str:
+    return f"{value:.{digits}f}" + ("" if np.isnan(error) else f" ± {error:.{digits}f}")
 
 
 def draw(groups: Mapping[str, Group]) -> Figure:
@@ -155,7 +159,9 @@ def draw(groups: Mapping[str, Group]) -> Figure:
     panels[1, 0].set_ylabel("validation accuracy\nat an episode's end (%)")
     for axes in panels[1, 1:]:
         axes.sharey(panels[1, 0])
-    figure.suptitle("Means over training seeds\nand their 95 % intervals (Student's t)", size=10)
+    figure.suptitle(
+        f"Means over training seeds\nand their {CONFIDENCE} % intervals (Student's t)", size=10
+    )
     return figure
 
 
@@ -167,7 +173,7 @@ def _draw_mean(axes: Any, steps: NDArray[np.float64], curves: NDArray[np.float64
     axes.plot(steps, mean, color="C0", linewidth=2)
     if len(curves) > 1:
         error = smoothed.std(axis=0, ddof=1) / np.sqrt(len(curves))
-        half = stats.t.ppf((1 + CONFIDENCE) / 2, len(curves) - 1) * error
+        half = stats.t.ppf(0.5 + CONFIDENCE / 200, len(curves) - 1) * error
         axes.fill_between(steps, mean - half, mean + half, color="C0", alpha=0.2, linewidth=0)
         axes.set_ylim(_around(smoothed, mean))
     axes.grid(alpha=0.3)

@@ -16,7 +16,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from systems.config import PPOConfig
-from systems.curves import draw_training_curve
+from systems.curves import draw_training_curve, first_and_last_tenth
 from systems.devices import check_same, is_first, make_mesh, together
 from systems.errors import TrainingDivergedError
 from systems.loggers import Record, Run, make_loggers
@@ -206,8 +206,7 @@ def _described(run: TrainingRun, at: Progress) -> Run:
 
 
 def _summary(run: TrainingRun, at: Progress) -> dict[str, Any]:
-    returns = [r["episode_return"] for r in at.records if "episode_return" in r]
-    tenth = max(len(returns) // 10, 1)
+    returns = np.array([r["episode_return"] for r in at.records if "episode_return" in r])
     summary: dict[str, Any] = {
         "environment steps": at.update * run.config.timesteps_per_update,
         "updates": f"{at.update} of {run.config.num_updates}",
@@ -215,9 +214,9 @@ def _summary(run: TrainingRun, at: Progress) -> dict[str, Any]:
         "seconds": round(at.seconds, 1),
         "peak memory (MB)": round(_peak_memory() / 1e6),
     }
-    if returns:
-        summary["return, first tenth"] = float(np.mean(returns[:tenth]))
-        summary["return, last tenth"] = float(np.mean(returns[-tenth:]))
+    if returns.size:
+        first, last = first_and_last_tenth(returns)
+        summary |= {"return, first tenth": float(first), "return, last tenth": float(last)}
     if run.folder is not None:
         summary["written to"] = str(run.folder)
     return summary

@@ -95,7 +95,7 @@ def _draw_rows(figure: SubFigure, rows: Sequence[Row], rates: Sequence[float]) -
     axis.set_xlim(-0.5, max(len(rates), 1) - 0.5)
     axis.set_xticks(positions, [f"{rate:g}" for rate in rates])
     axis.set_xlabel("initial learning rate")
-    axis.set_ylabel("test accuracy (%), mean ± sd over seeds")
+    axis.set_ylabel("accuracy (%), mean ± sd over seeds")
     axis.grid(axis="y", alpha=0.25)
     _explain(figure, axis, rows, compressed)
 

@@ -1,70 +1,63 @@
 import json
-import math
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from systems import learning
 
 UPDATES = 20
 
 
-def write_run(folder, returns, episodes):
+def write_run(folder, returns, missing=()):
+    """A run's metrics; in the updates that are `missing` no episode ended."""
     folder.mkdir()
-    lines = [
-        json.dumps(
-            {
-                "env_steps": 256 * (i + 1),
-                "seconds": 10.0 * (i + 1),
-                "episode_return": returns[i],
-                "episode_validation_accuracy": 0.5 + returns[i] / 10,
-                "episodes": episodes[i],
-            }
-        )
-        for i in range(len(returns))
-    ]
+    lines = []
+    for i, value in enumerate(returns):
+        record = {"env_steps": 256 * (i + 1), "seconds": 10.0 * (i + 1), "reward": 0.0}
+        if i not in missing:
+            record |= {"episode_return": value, "episode_validation_accuracy": 0.5 + value / 10}
+        lines.append(json.dumps(record))
     (folder / "metrics.jsonl").write_text("\n".join(lines))
     return str(folder)
 
 
 @pytest.fixture
-def folders(tmp_path):
-    rng = np.random.default_rng(0)
-    return [
-        write_run(
-            tmp_path / f"run-{seed}",
-            list(np.linspace(0, 1, UPDATES) + rng.normal(0, 0.1, UPDATES)),
-            [8.0, 12.0] * (UPDATES // 2),
-        )
-        for seed in range(3)
-    ]
+def curves():
+    return np.linspace(0, 1, UPDATES) + np.random.default_rng(0).normal(0, 0.1, (3, UPDATES))
 
 
-def test_the_gain_of_each_run_and_its_standard_error(folders):
-    group = learning.read_group(folders)
-    gain = learning.gain(group)
-    differences = []
-    for folder in folders:
-        lines = Path(folder, "metrics.jsonl").read_text().splitlines()
-        runs = [json.loads(line) for line in lines]
-        returns = [record["episode_return"] for record in runs]
-        # The tenths are two updates, of 8 and of 12 episodes.
-        first = 0.4 * returns[0] + 0.6 * returns[1]
-        differences.append(0.4 * returns[-2] + 0.6 * returns[-1] - first)
-    mean, error = np.mean(differences), np.std(differences, ddof=1) / math.sqrt(3)
-    assert gain.last - gain.first == pytest.approx(mean)
+@pytest.fixture
+def folders(tmp_path, curves):
+    return [write_run(tmp_path / f"run-{i}", list(curve)) for i, curve in enumerate(curves)]
+
+
+def test_the_gain_of_each_run_and_its_standard_error(folders, curves):
+    gain = learning.gain(learning.read_group(folders))
+    differences = [(c[-2] + c[-1]) / 2 - (c[0] + c[1]) / 2 for c in curves]
+    error = stats.sem(differences)
+    assert gain.last - gain.first == pytest.approx(np.mean(differences))
     assert gain.standard_error == pytest.approx(error)
-    assert gain.ratio == pytest.approx(mean / error)
+    assert gain.ratio == pytest.approx(np.mean(differences) / error)
 
 
 def test_runs_of_unequal_length_are_compared_as_far_as_all_came(folders, tmp_path):
-    short = write_run(tmp_path / "short", [0.0] * 12, [1.0] * 12)
+    short = write_run(tmp_path / "short", [0.0] * 12)
     group = learning.read_group([*folders, short])
     assert group.returns.shape == (4, 12)
     assert group.env_steps[-1] == 12 * 256
+    assert list(group.seconds) == [120.0] * 4
+
+
+def test_updates_in_which_no_episode_ended_are_left_out(folders, curves, tmp_path):
+    """Where episodes are longer than rollouts, most updates have none."""
+    gaps = write_run(tmp_path / "gaps", list(curves[0]), missing=range(1, UPDATES, 2))
+    group = learning.read_group([*folders, gaps])
+    np.testing.assert_allclose(group.returns[:3], curves[:, ::2])
+    np.testing.assert_allclose(group.returns[3], curves[0, ::2])
+    assert group.env_steps[1] == 3 * 256
 
 
 def test_a_table_and_a_picture_are_written_once(folders, tmp_path):
@@ -95,6 +88,6 @@ def test_the_command_says_what_is_wrong():
 
 
 def test_a_run_that_has_hardly_begun_is_refused(tmp_path):
-    folder = write_run(tmp_path / "young", [0.0] * 9, [1.0] * 9)
-    with pytest.raises(ValueError, match="has made 9 updates; a curve needs 10"):
+    folder = write_run(tmp_path / "young", [0.0] * 9)
+    with pytest.raises(ValueError, match=r"episodes ended in 9 updates .* a curve needs 10"):
         learning.read_group([folder])
