@@ -137,11 +137,12 @@ def training_environment(values: Mapping[str, Any], overrides: Sequence[str]) ->
         ValueError: for an option of `env` in `overrides` that would thus have no effect.
     """
     for override in overrides:
-        name = override.partition("=")[0].lstrip("+").removeprefix("env.")
-        if override.lstrip("+").startswith("env.") and name in values["train_on"]:
+        group, _, option = override.lstrip("+").partition(".")
+        name = option.partition("=")[0]
+        if group == "env" and name in values["train_on"]:
             raise ValueError(
-                f"{override.lstrip('+')} has no effect, as the formulation sets {name}; "
-                f"give train_on.{override.lstrip('+').removeprefix('env.')}"
+                f"env.{option} has no effect, as the formulation sets {name}; "
+                f"give train_on.{option}"
             )
     return {**values["env"], **values["train_on"]}
 

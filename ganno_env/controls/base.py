@@ -59,13 +59,13 @@ class Control:
             ValueError: if they are none, or are not within its own.
         """
         low, high = self.bounds
-        values = list(bounds)
-        if len(values) != 2 or not low <= values[0] < values[1] <= high:
-            raise ValueError(
-                f"bounds of the {self.name} must be [low, high] with "
-                f"{low} <= low < high <= {high}, not {values}"
-            )
-        return float(values[0]), float(values[1])
+        match bounds:
+            case [int() | float() as least, int() | float() as most] if low <= least < most <= high:
+                return float(least), float(most)
+        raise ValueError(
+            f"bounds of the {self.name} must be [low, high] with "
+            f"{low} <= low < high <= {high}, not {bounds}"
+        )
 
 
 def sample_initial(key: PRNGKey, bounds: tuple[float, float]) -> Float[Array, ""]:

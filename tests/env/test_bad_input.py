@@ -41,6 +41,8 @@ from tests.small import small_env
         ({"learning_rate": (1e-2, 1e-5)}, "0 < low < high"),
         ({"learning_rate": (0.0, 1e-2)}, "0 < low < high"),
         ({"learning_rate_bounds": [0.1]}, r"must be \[low, high\] with 0.0 <= low < high <= 1.0"),
+        ({"learning_rate_bounds": 0.1}, "not 0.1"),
+        ({"learning_rate_bounds": ["low", "high"]}, r"not \['low', 'high'\]"),
         ({"learning_rate_bounds": [0.1, 0.01]}, r"not \[0.1, 0.01\]"),
         ({"learning_rate_bounds": [0.0, 2.0]}, r"not \[0.0, 2.0\]"),
         ({"weight_decay": (1e-5,)}, r"a number or \[low, high\]"),

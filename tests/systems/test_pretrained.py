@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -55,7 +53,7 @@ def test_it_acts_on_every_network(policy, network):
     )
     assert action.shape == (env.num_agents,)
     state = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), state)
-    rates = env.rates_after(dataclasses.replace(state), action)
+    rates = env.rates_after(state, action)
     assert bool(jnp.all((rates >= np.float32(LOWEST)) & (rates <= np.float32(HIGHEST))))
 
 
