@@ -7,6 +7,8 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from systems.output import echo
+
 
 def let_through(arguments: Sequence[str]) -> list[str]:
     """Hydra's arguments from the user's.
@@ -19,5 +21,5 @@ def let_through(arguments: Sequence[str]) -> list[str]:
 
 def fail(error: Exception) -> NoReturn:
     """Says what went wrong in one line, and exits with 1."""
-    print(f"error: {error}", file=sys.stderr)
+    echo(f"error: {error}", err=True)
     sys.exit(1)

@@ -12,12 +12,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
+from systems.command import fail
 from systems.config import PPOConfig
 from systems.devices import configure
 from systems.errors import RunError
 from systems.files import fresh_folder
+from systems.output import make_console, protect_standard_streams
 
 ENVIRONMENT: dict[str, Any] = {
     "dataset": "digits",
@@ -38,7 +38,7 @@ METHODS = ("constant", "cosine", "sgdr", "random")
 def run(total_timesteps: int = TOTAL_TIMESTEPS, parent: Path = Path("results")) -> Path:
     """Trains, compares, prints and writes; returns the folder with all that was written."""
     began = time.monotonic()
-    console = Console()
+    console = make_console()
     folder = fresh_folder(parent, "demo")
     mesh = configure(num_envs=PPOConfig().num_envs)
     # Only now: Jumanji starts JAX as it is imported.
@@ -98,11 +98,11 @@ def run(total_timesteps: int = TOTAL_TIMESTEPS, parent: Path = Path("results")) 
 
 def main() -> None:
     """The command line."""
+    protect_standard_streams()
     try:
         run()
     except (ValueError, RunError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
+        fail(error)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ import json
 import os
 import re
 import socket
-import sys
 import time
 import zlib
 from collections.abc import Iterator, Sequence
@@ -22,6 +21,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh
 
 from systems.errors import RunError
+from systems.output import echo
 
 ENVS = "envs"
 """The mesh's one axis: environments are sharded along it."""
@@ -122,7 +122,7 @@ def _meet(distributed: Distributed) -> None:
     where = None if distributed.coordinator == AUTO else distributed.coordinator
     if distributed.process_id == 0:
         waits = f"waiting up to {distributed.timeout} s for {distributed.num_processes} processes"
-        print(f"{waits} at {where}", file=sys.stderr, flush=True)
+        echo(f"{waits} at {where}", err=True)
     elif where is not None:
         _knock(where, distributed.timeout)
     try:

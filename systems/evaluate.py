@@ -16,18 +16,19 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue
-from rich.console import Console
 
 from systems.command import fail, let_through
 from systems.devices import configure
 from systems.errors import RunError
 from systems.files import fresh_folder
+from systems.output import make_console, protect_standard_streams
 
 RESULTS = Path("results")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command; `arguments` are the command line's if not given."""
+    protect_standard_streams()
     sys.argv[1:] = let_through(sys.argv[1:] if arguments is None else arguments)
     _hydra_main()
 
@@ -76,7 +77,7 @@ def _run(options: DictConfig) -> None:
     methods.append(as_method(AgentsSpec(AGENTS, greedy=values["greedy"]), policy, env))
     store = fresh_store(_folder(values["output_dir"]), environment)
     information = {"environment": environment, "policy": dict(policy.information)}
-    console = Console()
+    console = make_console()
     console.print(f"{env}")
     conduct(experiment, env, methods, store, console, information)
 

@@ -26,6 +26,7 @@ from systems.curves import first_and_last_tenth, smooth
 from systems.errors import RunError
 from systems.files import fresh_folder, write_atomically
 from systems.loggers.jsonl import FILE_NAME, read_records
+from systems.output import echo, protect_standard_streams
 
 CONFIGS = str(Path(__file__).resolve().parent.parent / "configs")
 RESULTS = Path("results")
@@ -188,6 +189,7 @@ def _around(curves: NDArray[np.float64], mean: NDArray[np.float64]) -> tuple[flo
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command; `arguments` are the command line's if not given."""
+    protect_standard_streams()
     sys.argv[1:] = let_through(sys.argv[1:] if arguments is None else arguments)
     _hydra_main()
 
@@ -196,7 +198,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _hydra_main(options: DictConfig) -> None:
     values: Any = OmegaConf.to_container(options, resolve=True)
     try:
-        print(f"written to {compare(values['runs'], values['output_dir'])}")
+        echo(f"written to {compare(values['runs'], values['output_dir'])}")
     except (ValueError, RunError) as error:
         fail(error)
 
@@ -225,7 +227,7 @@ def compare(runs: Mapping[str, Sequence[str]] | None, output_dir: str | None = N
         ("learning.png", picture.getvalue()),
     ):
         write_atomically(folder / name, content, overwrite=False)
-    print(table)
+    echo(table)
     return folder
 
 

@@ -26,6 +26,7 @@ from ganno_env.viewer import Episode, TrainingViewer, save
 from systems.cells import Cell
 from systems.experiments import Experiment, plain
 from systems.files import storage_errors, write_atomically
+from systems.output import make_console
 
 WIDTH_OF_FILES = 160
 
@@ -97,7 +98,7 @@ REPORTS: Registry[Callable[[Outcome], Report]] = Registry("report")
 def write(
     outcome: Outcome, folder: Path, information: Mapping[str, Any], console: Console
 ) -> list[Path]:
-    """Prints tables, and writes `table.md`, `records.json` and pictures; returns their paths.
+    """Writes `table.md`, `records.json` and pictures, then prints tables; returns their paths.
 
     They are made of the runs that are kept, so those of an earlier call are replaced.
 
@@ -105,18 +106,7 @@ def write(
         StorageError: if one cannot be written.
     """
     report = REPORTS[outcome.experiment.report](outcome)
-    for decay in outcome.experiment.weight_decays:
-        if results := outcome.results(decay):
-            print_table(results, outcome.title(decay), console)
-    for reason in dict.fromkeys(outcome.unavailable.values()):
-        names = "; ".join(name for name, why in outcome.unavailable.items() if why == reason)
-        console.print(f"{names}: {reason}", soft_wrap=True)
-    seeds = len(outcome.experiment.seeds)
     images = outcome.env.dataset.source or outcome.env.dataset.name
-    console.print(
-        f"Mean ± one standard deviation over {seeds} seeds. Images: {images}. Written:",
-        soft_wrap=True,
-    )
     records = {**information, "unavailable": dict(outcome.unavailable)}
     content = json.dumps(records | {"runs": plain(outcome.records)})
     paths = [folder / "table.md", folder / "records.json"]
@@ -128,7 +118,22 @@ def write(
         with storage_errors(path):
             path.unlink(missing_ok=True)
             paths.append(save(figure, path))
+    _show(outcome, images, console)
     return paths
+
+
+def _show(outcome: Outcome, images: str, console: Console) -> None:
+    for decay in outcome.experiment.weight_decays:
+        if results := outcome.results(decay):
+            print_table(results, outcome.title(decay), console)
+    for reason in dict.fromkeys(outcome.unavailable.values()):
+        names = "; ".join(name for name, why in outcome.unavailable.items() if why == reason)
+        console.print(f"{names}: {reason}", soft_wrap=True)
+    seeds = len(outcome.experiment.seeds)
+    console.print(
+        f"Mean ± one standard deviation over {seeds} seeds. Images: {images}. Written:",
+        soft_wrap=True,
+    )
 
 
 def print_table(results: Sequence[Result], title: str, console: Console) -> None:
@@ -139,7 +144,7 @@ def print_table(results: Sequence[Result], title: str, console: Console) -> None
     for row in tables.summarise(results):
         table.add_row(*tables.cells(row), style="bold" if is_agents(row.method) else None)
     # A file or pipe has no width of its own; 80 columns would cut the figures off.
-    (console if console.is_terminal else Console(width=WIDTH_OF_FILES)).print(table)
+    (console if console.is_terminal else make_console(width=WIDTH_OF_FILES)).print(table)
 
 
 @REPORTS.register("table")

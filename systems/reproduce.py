@@ -19,12 +19,12 @@ import hydra
 import jax
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
 
 from systems.command import fail, let_through
 from systems.config import PPOConfig, from_mapping
 from systems.devices import configure, make_mesh
 from systems.errors import RunError
+from systems.output import echo, make_console, protect_standard_streams
 
 if TYPE_CHECKING:  # they start JAX as they are imported
     from ganno_env import NetworkTraining
@@ -39,6 +39,7 @@ INTERRUPTED = 130
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command; `arguments` are the command line's if not given."""
+    protect_standard_streams()
     sys.argv[1:] = let_through(sys.argv[1:] if arguments is None else arguments)
     _hydra_main()
 
@@ -52,7 +53,7 @@ def _hydra_main(options: DictConfig) -> None:
             raise
         fail(error)
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on from here", file=sys.stderr)
+        echo("interrupted; the same command goes on from here", err=True)
         sys.exit(INTERRUPTED)
 
 
@@ -77,7 +78,7 @@ def reproduce(values: Any, name: str) -> Path:
     from systems.harness import conduct
     from systems.reports import REPORTS
 
-    console = Console()
+    console = make_console()
     experiment = _experiment(values, name)
     REPORTS[experiment.report]  # an unknown one is refused here
     specs = _agents(values["agents"], experiment)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
-import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +19,7 @@ from systems.devices import is_first, to_host, together
 from systems.files import storage_errors, write_atomically
 from systems.loggers import jsonl
 from systems.loggers.base import Record
+from systems.output import echo
 from systems.policy import Policy, make_policy, save_policy
 from systems.types import LearnerState
 
@@ -182,7 +182,7 @@ class TrainingRun:
 
 def _report(message: str) -> None:
     if is_first():
-        print(message, file=sys.stderr, flush=True)
+        echo(message, err=True)
 
 
 def has_checkpoints(folder: Path) -> bool:

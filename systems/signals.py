@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import signal
-import sys
 import threading
 from types import FrameType, TracebackType
 from typing import Any
 
 from systems.devices import gather
+from systems.output import echo
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -48,11 +48,10 @@ class StopRequest:
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.received = signal.Signals(number)
         self._restore()
-        print(
+        echo(
             f"{self.received.name} received: finishing this update, then saving; "
             "once more to stop at once",
-            file=sys.stderr,
-            flush=True,
+            err=True,
         )
 
     def _restore(self) -> None:

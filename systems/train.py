@@ -25,6 +25,7 @@ from systems.config import PPOConfig, from_mapping
 from systems.devices import Distributed, configure, is_first, together
 from systems.errors import RunError
 from systems.files import fresh_folder
+from systems.output import echo, protect_standard_streams
 
 CONFIGS = str(Path(__file__).resolve().parent.parent / "configs")
 CONFIG = "config.yaml"
@@ -40,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Exits with 0 only if training reached its end: 1 after an error, 128 and the signal's number
     after a signal.
     """
+    protect_standard_streams()
     try:
         sys.argv[1:] = complete(sys.argv[1:] if arguments is None else arguments)
     except ValueError as error:
@@ -122,10 +124,10 @@ def _run(options: DictConfig) -> None:
     )
     if result.stopped_by is not None:
         if is_first():
-            print(
+            echo(
                 f"stopped by {result.stopped_by.name} after update {len(result.records)} of "
                 f"{config.num_updates}; go on with: python -m systems.train resume={folder}",
-                file=sys.stderr,
+                err=True,
             )
         sys.exit(128 + result.stopped_by)
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol, TypeAlias
+
+from systems.output import echo
 
 Record: TypeAlias = Mapping[str, float]
 """One update's figures: `update`, `env_steps`, `seconds` and whatever else there is.
@@ -61,7 +62,7 @@ class Loggers:
     def __init__(
         self,
         loggers: Sequence[tuple[str, Logger]],
-        warn: Callable[[str], None] = lambda message: print(message, file=sys.stderr, flush=True),
+        warn: Callable[[str], None] = lambda message: echo(message, err=True),
     ) -> None:
         self._loggers = list(loggers)
         self._warn = warn

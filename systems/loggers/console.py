@@ -19,6 +19,7 @@ from rich.progress import (
 from rich.table import Table
 
 from systems.loggers.base import Record, Run
+from systems.output import make_console
 
 SHOWN = ("episode_return", "reward", "entropy", "steps_per_second")
 
@@ -33,7 +34,7 @@ class ConsoleLogger:
     """
 
     def __init__(self, run: Run, every: float = 10.0, console: Console | None = None) -> None:
-        self._console = console or Console(stderr=True)
+        self._console = console or make_console(stderr=True)
         self._run = run
         self._every = every
         self._last_line = -every
