@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,27 +17,85 @@ ACCELERATOR_CHUNK = 1024
 """Examples a pass on an accelerator, which wants them many: a bound on memory, for evaluation."""
 
 
-def chunk_size(network: Network, image_shape: tuple[int, int, int], batch_size: int) -> int:
-    """The largest divisor of `batch_size` whose passes stay in cache, on a CPU.
+class Footprint(NamedTuple):
+    """Bytes that a forward pass holds.
+
+    Attributes:
+        largest: of one example's largest intermediate.
+        total: of all of one example's intermediates.
+        parameters: of the network's, and so of a gradient.
+    """
+
+    largest: int
+    total: int
+    parameters: int
+
+    def traffic(self, batch_size: int, size: int, *, accumulates: bool) -> int:
+        """Bytes moved between cache and memory as a batch passes in chunks of `size` examples.
+
+        Intermediates beyond the cache are written and read again. Where gradients are added up,
+        each chunk but the first reads its gradient and the sum, and writes the sum.
+        """
+        spilled = 2 * batch_size * self.total if size * self.largest > CACHE_BYTES else 0
+        additions = batch_size // size - 1 if accumulates else 0
+        return spilled + 3 * additions * self.parameters
+
+    def cheapest(self, batch_size: int, *, accumulates: bool) -> int:
+        """The divisor of `batch_size` with the least traffic, and of several the largest."""
+
+        def cost(size: int) -> tuple[int, int]:
+            return self.traffic(batch_size, size, accumulates=accumulates), -size
+
+        return min(divisors(batch_size), key=cost)
+
+
+def chunk_size(
+    network: Network,
+    image_shape: tuple[int, int, int],
+    batch_size: int,
+    *,
+    accumulates: bool = True,
+) -> int:
+    """The divisor of `batch_size` whose passes move the fewest bytes, on a CPU; the largest such.
 
     A batch of 64 32x32 colour images makes a patch matrix of 7 MB in the first convolution. Passing
     through it 16 images at a time, and adding up the gradients, was measured to be 1.8 times as
     fast on two cores, and 2.8 times at a batch of 128 (`docs/performance.md`).
+
+    Args:
+        network: what the batch passes through.
+        image_shape: height, width and channels of an image.
+        batch_size: examples in the batch.
+        accumulates: whether a gradient is added up over the chunks, which has a price.
     """
     if jax.default_backend() != "cpu":
-        fitting = ACCELERATOR_CHUNK
-    else:
-        fitting = max(1, CACHE_BYTES // _largest_intermediate(network, image_shape))
-    return max(d for d in range(1, batch_size + 1) if batch_size % d == 0 and d <= max(fitting, 1))
+        return max(d for d in divisors(batch_size) if d <= ACCELERATOR_CHUNK)
+    return footprint(network, image_shape).cheapest(batch_size, accumulates=accumulates)
 
 
-def _largest_intermediate(network: Network, image_shape: tuple[int, int, int]) -> int:
-    """Bytes of the largest array that one image becomes on its way through the network."""
+def divisors(number: int) -> list[int]:
+    """All of them, in ascending order."""
+    return [d for d in range(1, number + 1) if number % d == 0]
+
+
+@functools.lru_cache(maxsize=64)
+def footprint(network: Network, image_shape: tuple[int, int, int]) -> Footprint:
+    """What a network's forward pass holds: only arrays that grow with the batch are intermediates.
+
+    Others, such as a transposed kernel, are the same for any number of examples.
+    """
     params, state = jax.eval_shape(network.init, jax.random.key(0))
-    image = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
-    jaxpr = jax.make_jaxpr(lambda p, s, x: network.apply(p, s, x, False))(params, state, image)
-    return max(
-        math.prod(variable.aval.shape) * variable.aval.dtype.itemsize
-        for equation in jaxpr.eqns
-        for variable in equation.outvars
-    )
+
+    def sizes(num_examples: int) -> list[int]:
+        images = jax.ShapeDtypeStruct((num_examples, *image_shape), jnp.float32)
+        jaxpr = jax.make_jaxpr(lambda p, s, x: network.apply(p, s, x, True))(params, state, images)
+        return [
+            math.prod(variable.aval.shape) * variable.aval.dtype.itemsize
+            for equation in jaxpr.eqns
+            for variable in equation.outvars
+        ]
+
+    # Of 2 and 3 examples, because with one alone axes may be dropped.
+    growth = [more - fewer for fewer, more in zip(sizes(2), sizes(3), strict=True)]
+    parameters = sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(params))
+    return Footprint(largest=max(growth), total=sum(growth), parameters=parameters)

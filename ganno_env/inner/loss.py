@@ -80,7 +80,7 @@ def evaluate(
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """Mean loss and accuracy over a whole split, chunk by chunk, with the network as it is."""
     num_examples = split.labels.shape[0]
-    largest = chunk_size(network, dataset.image_shape, LARGEST_EVALUATION_BATCH)
+    largest = chunk_size(network, dataset.image_shape, LARGEST_EVALUATION_BATCH, accumulates=False)
     size = min(largest, num_examples)
     num_chunks = -(-num_examples // size)
 

@@ -8,9 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ganno_env.inner import chunks, loss
 from ganno_env.inner.statistics import layer_statistics
+from ganno_env.networks import NETWORKS, build
 from ganno_env.types import Batch
 from tests.small import small_env
 
@@ -52,9 +55,49 @@ def test_chunks_add_up_to_the_batch(env, monkeypatch):
     )
 
 
-def test_a_chunk_is_one_example_at_least(env, monkeypatch):
-    monkeypatch.setattr(chunks, "CACHE_BYTES", 1)
-    assert chunks.chunk_size(env.network, (8, 8, 1), 16) == 1
+@pytest.mark.parametrize("shape", [(28, 28, 1), (32, 32, 3)])
+def test_a_small_networks_batch_passes_whole(shape):
+    """Kernels don't grow with the batch, so they say nothing about how to cut it."""
+    for width in (0.25, 1.0):
+        assert chunks.chunk_size(build("mlp", shape, 10, {"width": width}), shape, 64) == 64
+
+
+@given(
+    largest=st.integers(1, 2**22),
+    others=st.integers(0, 2**26),
+    parameters=st.integers(1, 2**28),
+    batch_size=st.integers(1, 512),
+    accumulates=st.booleans(),
+)
+def test_chunks_never_move_more_bytes_than_the_whole_batch(
+    largest, others, parameters, batch_size, accumulates
+):
+    held = chunks.Footprint(largest, largest + others, parameters)
+    size = held.cheapest(batch_size, accumulates=accumulates)
+    assert batch_size % size == 0
+    traffic = [held.traffic(batch_size, n, accumulates=accumulates) for n in (size, batch_size)]
+    assert traffic[0] <= traffic[1]
+    if size < batch_size:
+        # A smaller chunk is taken only for staying in the cache.
+        assert size * largest <= chunks.CACHE_BYTES < batch_size * largest
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_networks_footprint_is_known(name):
+    shape = (8, 8, 1)
+    network = build(name, shape, 10, {"width": 0.0625})
+    held = chunks.footprint(network, shape)
+    assert held.total >= held.largest >= 4 * 64
+    assert 64 % chunks.chunk_size(network, shape, 64) == 0
+
+
+def test_intermediates_are_what_grows_with_the_batch():
+    network = build("mlp", (8, 8, 1), 10, {"widths": (32,)})
+    held = chunks.footprint(network, (8, 8, 1))
+    assert held.parameters == 4 * (64 * 32 + 32 + 32 * 10 + 10)
+    assert held.largest == 4 * 64
+    assert held.total % 4 == 0
+    assert held.total >= 4 * (64 + 32 + 32 + 10)
 
 
 def test_statistics_equal_numpy(env):
