@@ -20,6 +20,7 @@ from ganno_env.evaluation.methods import NotAvailableError
 from ganno_env.evaluation.rollout import OBSERVED
 from systems.cells import slug
 from systems.config import PPOConfig
+from systems.options import NONE, TRAIN, AgentsSpec
 from systems.policy import FILE_NAME, Policy, load_policy, make_policy, policy_file
 from systems.registry import SYSTEMS
 from systems.runs import has_checkpoints
@@ -27,29 +28,6 @@ from systems.training import train
 
 AGENTS = "GANNO"
 """What trained agents are called in tables, as in the paper's."""
-TRAIN, NONE = "train", "none"
-
-
-@dataclasses.dataclass(frozen=True)
-class AgentsSpec:
-    """Agents as an experiment's config describes them.
-
-    Attributes:
-        name: their row's.
-        checkpoint: "train" to train them first; a policy's file, its run's folder or "pretrained";
-            "none" to leave their row empty.
-        env: what is not as in the experiment's training environment, such as their features.
-        episodes: stop training after so many episodes; 0 for agents as they are born.
-        learning_rate: the initial rate that they always start from, if not the table's.
-        greedy: whether they take the most probable actions; the policy's own way if None.
-    """
-
-    name: str
-    checkpoint: str = TRAIN
-    env: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    episodes: int | None = None
-    learning_rate: float | None = None
-    greedy: bool | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +56,7 @@ class Training:
         steps = spec.episodes * make_env(**environment).time_limit
         per_update = self.config.timesteps_per_update
         total = math.ceil(steps / per_update) * per_update
-        return environment, dataclasses.replace(self.config, total_timesteps=total)
+        return environment, self.config.replace(total_timesteps=total)
 
 
 def identity(spec: AgentsSpec, training: Training) -> dict[str, Any]:
@@ -88,7 +66,7 @@ def identity(spec: AgentsSpec, training: Training) -> dict[str, Any]:
         return {
             "environment": environment,
             "system": training.system,
-            "config": dataclasses.asdict(config),
+            "config": config.model_dump(),
             "seed": training.seed,
             "episodes": spec.episodes,
         }

@@ -44,9 +44,9 @@ def run(total_timesteps: int = TOTAL_TIMESTEPS, parent: Path = Path("results")) 
     # Only now: Jumanji starts JAX as it is imported.
     from ganno_env import make_env
     from ganno_env.evaluation.methods import Setting, make_method
-    from systems.agents import AGENTS, AgentsSpec, as_method
-    from systems.experiments import Experiment
+    from systems.agents import AGENTS, as_method
     from systems.harness import conduct, fresh_store
+    from systems.options import AgentsSpec, Experiment
     from systems.training import train
 
     config = PPOConfig(total_timesteps=total_timesteps)
@@ -81,7 +81,7 @@ def run(total_timesteps: int = TOTAL_TIMESTEPS, parent: Path = Path("results")) 
         seeds=SEEDS,
     )
     methods = [make_method(name, Setting(deeper)) for name in METHODS]
-    methods.append(as_method(AgentsSpec(AGENTS), trained.policy, deeper))
+    methods.append(as_method(AgentsSpec(name=AGENTS), trained.policy, deeper))
     information = {"environment": environment, "training_seconds": seconds}
     conduct(experiment, deeper, methods, fresh_store(folder, environment), console, information)
     console.print(f"  {folder / 'training' / 'policy.npz'}", highlight=False)

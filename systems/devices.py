@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import os
-import re
 import socket
 import time
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -21,11 +19,11 @@ from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh
 
 from systems.errors import RunError
+from systems.options import AUTO, Distributed
 from systems.output import echo
 
 ENVS = "envs"
 """The mesh's one axis: environments are sharded along it."""
-AUTO: Final = "auto"
 REMEDY = (
     "start every process with the same distributed.coordinator=HOST:PORT of the first, "
     "distributed.num_processes=N and its own distributed.process_id"
@@ -34,50 +32,6 @@ REMEDY = (
 
 class ProcessError(RunError):
     """The processes of a run could not meet, or another one failed."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Distributed:
-    """Which processes train together; one by default. Checked on construction (`ValueError`).
-
-    Attributes:
-        coordinator: HOST:PORT, where the first process listens for the others; or "auto", where
-            SLURM, Open MPI or a TPU says which processes there are.
-        num_processes: how many.
-        process_id: which of them this one is, from 0.
-        timeout: seconds to wait for the others at the start.
-    """
-
-    coordinator: str | None = None
-    num_processes: int | None = None
-    process_id: int | None = None
-    timeout: int = 300
-
-    def __post_init__(self) -> None:
-        given = {"num_processes": self.num_processes, "process_id": self.process_id}
-        if not isinstance(self.timeout, int) or self.timeout < 1:
-            raise ValueError(f"distributed.timeout={self.timeout!r}; it must be at least 1 second")
-        if self.coordinator in (None, AUTO):
-            for name, value in given.items():
-                if value is not None:
-                    raise ValueError(
-                        f"distributed.{name}={value!r} needs distributed.coordinator=HOST:PORT, "
-                        f"where the first process listens, not {self.coordinator!r}"
-                    )
-            return
-        if not re.fullmatch(r".+:\d{1,5}", str(self.coordinator)):
-            raise ValueError(
-                f"distributed.coordinator={self.coordinator!r}; it must be HOST:PORT of the first "
-                f"process, or {AUTO!r} under SLURM or Open MPI"
-            )
-        for name, value in given.items():
-            if type(value) is not int:
-                raise ValueError(f"distributed.{name}={value!r}; it must be an integer")
-        if not 0 <= self.process_id < self.num_processes:  # type: ignore[operator]
-            raise ValueError(
-                f"distributed.process_id={self.process_id} of "
-                f"distributed.num_processes={self.num_processes}; processes are numbered from 0"
-            )
 
 
 def configure(
@@ -177,7 +131,7 @@ def make_mesh(
     if num_devices == AUTO:
         even = [d for d in choices if num_envs is None or num_envs % d == 0]
         size = max(even, default=num_processes)
-    elif isinstance(num_devices, int) and num_devices in choices:
+    elif type(num_devices) is int and num_devices in choices:
         size = num_devices
     else:
         multiples = f" in multiples of {num_processes}" if num_processes > 1 else ""

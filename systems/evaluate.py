@@ -21,6 +21,7 @@ from systems.command import fail, let_through
 from systems.devices import configure
 from systems.errors import RunError
 from systems.files import fresh_folder
+from systems.options import AgentsSpec, EvaluateOptions, Experiment
 from systems.output import make_console, protect_standard_streams
 
 RESULTS = Path("results")
@@ -46,36 +47,37 @@ def _hydra_main(options: DictConfig) -> None:
 
 
 def _run(options: DictConfig) -> None:
-    values: Any = OmegaConf.to_container(options, resolve=True, throw_on_missing=True)
-    configure(values["num_devices"])
+    given = EvaluateOptions.parse(
+        OmegaConf.to_container(options, resolve=True, throw_on_missing=True)
+    )
+    configure(given.num_devices)
     # Only now: Jumanji starts JAX as it is imported.
     from ganno_env import make_env
     from ganno_env.evaluation.methods import Setting, make_method
-    from systems.agents import AGENTS, AgentsSpec, as_method
-    from systems.experiments import Experiment
+    from systems.agents import AGENTS, as_method
     from systems.harness import conduct, fresh_store
     from systems.policy import load_policy
 
-    policy = load_policy(values["checkpoint"])
-    environment = inherit(values["env"], policy.information.get("environment", {}))
+    policy = load_policy(given.checkpoint)
+    environment = inherit(given.env, policy.information.get("environment", {}))
     env = make_env(**environment)
     policy.check_fits(env)
-    names = [*values["schedules"], *(["random"] if values["random"] else [])]
-    split = str(values["split"])
+    title = f"{given.split} accuracy (%) of {env.network.name} on {env.dataset.name}"
+    names = [*given.schedules, *(["random"] if given.random else [])]
     experiment = Experiment(
         name="evaluation",
         report="table",
-        title=f"{split.capitalize()} accuracy (%) of {env.network.name} on {env.dataset.name}",
+        title=title[0].upper() + title[1:],
         methods=(*names, AGENTS),
-        learning_rates=tuple(values["learning_rates"]),
-        weight_decays=(values["weight_decay"],),
-        seeds=tuple(values["seeds"]),
-        split=split,
-        runs_at_once=values["runs_at_once"],
+        learning_rates=given.learning_rates,
+        weight_decays=(given.weight_decay,),
+        seeds=given.seeds,
+        split=given.split,
+        runs_at_once=given.runs_at_once,
     )
     methods = [make_method(name, Setting(env)) for name in names]
-    methods.append(as_method(AgentsSpec(AGENTS, greedy=values["greedy"]), policy, env))
-    store = fresh_store(_folder(values["output_dir"]), environment)
+    methods.append(as_method(AgentsSpec(name=AGENTS, greedy=given.greedy), policy, env))
+    store = fresh_store(_folder(given.output_dir), environment)
     information = {"environment": environment, "policy": dict(policy.information)}
     console = make_console()
     console.print(f"{env}")
@@ -90,10 +92,9 @@ def inherit(environment: Mapping[str, Any], trained_on: Mapping[str, Any]) -> di
     return inherited | dict(environment)
 
 
-def _folder(output_dir: str | None) -> Path:
-    if output_dir is None:
+def _folder(folder: Path | None) -> Path:
+    if folder is None:
         return fresh_folder(RESULTS, f"evaluate-{HydraConfig.get().runtime.choices['env']}")
-    folder = Path(output_dir)
     if folder.exists() and any(folder.iterdir()):
         raise ValueError(f"{folder} has files in it already; choose another output_dir")
     return folder

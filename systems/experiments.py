@@ -20,79 +20,27 @@ from rich.progress import (
 from ganno_env.evaluation import GridRunner, Method
 from ganno_env.types import RunRecord
 from systems.cells import Cell, CellStore
-from systems.config import check_integers
+from systems.options import Experiment
 
-SPLITS = ("test", "validation")
 SECONDS_BETWEEN_LINES = 15.0
 """How often progress is told where there is no terminal."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Experiment:
-    """What is run, checked on construction (`ValueError`).
-
-    Attributes:
-        name: the command's word for it, such as "table1".
-        report: what is made of its runs: a name in `systems.reports.REPORTS`.
-        title: above its tables and pictures.
-        methods: rows in order: names of `METHODS`, "name@weight_decay", or keys of agents.
-        learning_rates, weight_decays, seeds: every combination is a run.
-        split: whose final accuracy tables show: "test"; or "validation", to choose between policies
-            without looking at the test split.
-        test_every_step: whether the test split is measured along the way.
-        runs_at_once: see `GridRunner`.
-        shard, num_shards: which part of the runs this process makes.
-    """
-
-    name: str
-    report: str
-    title: str
-    methods: tuple[str, ...]
-    learning_rates: tuple[float, ...]
-    weight_decays: tuple[float, ...]
-    seeds: tuple[int, ...]
-    split: str = "test"
-    test_every_step: bool = False
-    runs_at_once: int | None = None
-    shard: int = 0
-    num_shards: int = 1
-
-    def __post_init__(self) -> None:
-        for name in ("methods", "learning_rates", "weight_decays", "seeds"):
-            values = getattr(self, name)
-            if not isinstance(values, tuple) or not values or len(set(values)) != len(values):
-                raise ValueError(f"{name}={values!r}; it must be a list without repetition")
-        for name in ("learning_rates", "weight_decays"):
-            for value in getattr(self, name):
-                if not isinstance(value, (int, float)) or not 0 <= value <= 1:
-                    raise ValueError(f"{name} must be in [0, 1], not {value!r}")
-        for seed in self.seeds:
-            if not isinstance(seed, int) or seed < 0:
-                raise ValueError(f"seeds must be whole numbers from 0 on, not {seed!r}")
-        if self.split not in SPLITS:
-            raise ValueError(f"split={self.split!r}; choose one of {', '.join(SPLITS)}")
-        check_integers(self, "num_shards")
-        if not isinstance(self.shard, int) or not 0 <= self.shard < self.num_shards:
-            raise ValueError(
-                f"shard={self.shard!r} of num_shards={self.num_shards}; choose from 0 to "
-                f"{self.num_shards - 1}"
-            )
-
-    def cells(self, methods: Sequence[Method]) -> list[Cell]:
-        """The runs, method by method; where a method has a rate or decay of its own, fewer."""
-        cells = [
-            Cell(
-                method.name,
-                rate if method.learning_rate is None else None,
-                decay if method.weight_decay is None else method.weight_decay,
-                seed,
-            )
-            for method in methods
-            for decay in self.weight_decays
-            for rate in self.learning_rates
-            for seed in self.seeds
-        ]
-        return list(dict.fromkeys(cells))
+def cells_of(experiment: Experiment, methods: Sequence[Method]) -> list[Cell]:
+    """The runs, method by method; where a method has a rate or decay of its own, fewer."""
+    cells = [
+        Cell(
+            method.name,
+            rate if method.learning_rate is None else None,
+            decay if method.weight_decay is None else method.weight_decay,
+            seed,
+        )
+        for method in methods
+        for decay in experiment.weight_decays
+        for rate in experiment.learning_rates
+        for seed in experiment.seeds
+    ]
+    return list(dict.fromkeys(cells))
 
 
 def run_cells(
@@ -107,7 +55,7 @@ def run_cells(
     Raises:
         StorageError: if one cannot be kept; those before it are.
     """
-    mine = experiment.cells(methods)[experiment.shard :: experiment.num_shards]
+    mine = cells_of(experiment, methods)[experiment.shard :: experiment.num_shards]
     missing = [cell for cell in mine if store.load(cell) is None]
     by_name = {method.name: method for method in methods}
     specs = [
@@ -128,7 +76,7 @@ def load_cells(
     experiment: Experiment, methods: Sequence[Method], store: CellStore
 ) -> tuple[dict[Cell, RunRecord], int]:
     """The finished runs, and how many are missing."""
-    cells = experiment.cells(methods)
+    cells = cells_of(experiment, methods)
     found = {cell: record for cell in cells if (record := store.load(cell)) is not None}
     return found, len(cells) - len(found)
 

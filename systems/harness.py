@@ -11,7 +11,8 @@ from rich.console import Console
 from ganno_env import NetworkTraining
 from ganno_env.evaluation import GridRunner, Method
 from systems.cells import CellStore
-from systems.experiments import Experiment, load_cells, run_cells
+from systems.experiments import load_cells, run_cells
+from systems.options import Experiment
 from systems.reports import Outcome, write
 
 

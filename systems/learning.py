@@ -26,6 +26,7 @@ from systems.curves import first_and_last_tenth, smooth
 from systems.errors import RunError
 from systems.files import fresh_folder, write_atomically
 from systems.loggers.jsonl import FILE_NAME, read_records
+from systems.options import LearningOptions
 from systems.output import echo, protect_standard_streams
 
 CONFIGS = str(Path(__file__).resolve().parent.parent / "configs")
@@ -71,7 +72,7 @@ class Gain(NamedTuple):
         return (self.last - self.first) / self.standard_error
 
 
-def read_group(folders: Sequence[str]) -> Group:
+def read_group(folders: Sequence[Path | str]) -> Group:
     """Reads what runs logged, as far as all of them came.
 
     Raises:
@@ -82,8 +83,8 @@ def read_group(folders: Sequence[str]) -> Group:
     shared = [records for records in together if all(RETURN in record for record in records)]
     if len(shared) < FEWEST:
         raise ValueError(
-            f"{list(folders)}: episodes ended in {len(shared)} updates that all of these runs have "
-            f"made; a curve needs {FEWEST}"
+            f"{[str(folder) for folder in folders]}: episodes ended in {len(shared)} updates that "
+            f"all of these runs have made; a curve needs {FEWEST}"
         )
 
     def column(name: str, rows: Sequence[Sequence[Mapping[str, float]]]) -> NDArray[np.float64]:
@@ -196,14 +197,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 @hydra.main(version_base="1.3", config_path=CONFIGS, config_name="learning")
 def _hydra_main(options: DictConfig) -> None:
-    values: Any = OmegaConf.to_container(options, resolve=True)
     try:
-        echo(f"written to {compare(values['runs'], values['output_dir'])}")
+        given = LearningOptions.parse(OmegaConf.to_container(options, resolve=True))
+        echo(f"written to {compare(given.runs, given.output_dir)}")
     except (ValueError, RunError) as error:
         fail(error)
 
 
-def compare(runs: Mapping[str, Sequence[str]] | None, output_dir: str | None = None) -> Path:
+def compare(
+    runs: Mapping[str, Sequence[Path | str]] | None, output_dir: Path | str | None = None
+) -> Path:
     """Writes table, picture and records of groups of runs; returns their folder.
 
     Raises:

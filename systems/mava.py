@@ -26,7 +26,7 @@ from ganno_env import NetworkTraining, make_env
 from ganno_env.wrappers import MavaWrapper
 from systems import stand_ins
 from systems.command import fail, let_through
-from systems.config import PPOConfig, from_mapping
+from systems.config import PPOConfig
 from systems.errors import RunError
 
 SYSTEMS = ("rec_ippo", "rec_mappo", "ff_ippo", "ff_mappo")
@@ -154,7 +154,7 @@ def mava_overrides(name: str, system: Mapping[str, Any], given: Sequence[str]) -
     Raises:
         ValueError: if there are too few updates for one evaluation, which Mava needs.
     """
-    config = from_mapping(PPOConfig, {k: v for k, v in system.items() if k != "name"})
+    config = PPOConfig.parse({k: v for k, v in system.items() if k != "name"}, "system.")
     chosen: dict[str, Any] = {
         "arch.num_envs": config.num_envs,
         "arch.num_eval_episodes": config.num_envs,

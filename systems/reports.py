@@ -24,8 +24,9 @@ from ganno_env.schedules import SCHEDULES
 from ganno_env.types import RunRecord
 from ganno_env.viewer import Episode, TrainingViewer, save
 from systems.cells import Cell
-from systems.experiments import Experiment, plain
+from systems.experiments import plain
 from systems.files import storage_errors, write_atomically
+from systems.options import Experiment
 from systems.output import make_console
 
 WIDTH_OF_FILES = 160

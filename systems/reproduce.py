@@ -7,7 +7,6 @@ may be set, as in `env.epochs=10`.
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import os
 import sys
@@ -21,16 +20,15 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from systems.command import fail, let_through
-from systems.config import PPOConfig, from_mapping
 from systems.devices import configure, make_mesh
 from systems.errors import RunError
+from systems.options import NONE, AgentsSpec, Experiment, ReproduceOptions
 from systems.output import echo, make_console, protect_standard_streams
 
 if TYPE_CHECKING:  # they start JAX as they are imported
     from ganno_env import NetworkTraining
     from ganno_env.evaluation import Method
-    from systems.agents import AgentsSpec, Training
-    from systems.experiments import Experiment
+    from systems.agents import Training
 
 RESULTS = Path("results")
 INTERRUPTED = 130
@@ -69,8 +67,8 @@ def reproduce(values: Any, name: str) -> Path:
         StorageError: if something cannot be written; what was written before is kept.
         KeyboardInterrupt: if a signal ended the training of its agents.
     """
-    config = from_mapping(PPOConfig, {k: v for k, v in values["system"].items() if k != "name"})
-    configure(values["num_devices"])
+    given = ReproduceOptions.parse({**values, "name": name})
+    configure(given.num_devices)
     # Only now: Jumanji starts JAX as it is imported.
     from ganno_env import make_env
     from ganno_env.evaluation.methods import row_name
@@ -79,16 +77,16 @@ def reproduce(values: Any, name: str) -> Path:
     from systems.reports import REPORTS
 
     console = make_console()
-    experiment = _experiment(values, name)
+    experiment = given.experiment
     REPORTS[experiment.report]  # an unknown one is refused here
-    specs = _agents(values["agents"], experiment)
-    env = make_env(**values["env"])
-    folder = RESULTS / name if values["output_dir"] is None else Path(values["output_dir"])
-    training = _training(values, config, folder)
-    velo_weights = values["velo_weights"] and Path(values["velo_weights"])
+    specs = _agents(given.agents, experiment)
+    env = make_env(**given.env)
+    folder = given.output_dir or RESULTS / name
+    training = _training(given, folder)
+    velo_weights = given.velo_weights
     store = CellStore(
         folder,
-        _identity(values, env, experiment),
+        _identity(given.env, env, experiment),
         _makers(experiment, specs, training, velo_weights),
     )
     console.print(f"{experiment.title}\n{env}")
@@ -99,52 +97,38 @@ def reproduce(values: Any, name: str) -> Path:
     return folder
 
 
-def _experiment(values: Mapping[str, Any], name: str) -> Experiment:
-    from systems.experiments import Experiment
-
-    fields = {field.name for field in dataclasses.fields(Experiment)} - {"name"}
-    given: dict[str, Any] = {
-        k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in fields
-    }
-    return Experiment(name=name, **given)
-
-
-def _agents(values: Mapping[str, Any], experiment: Experiment) -> dict[str, AgentsSpec]:
+def _agents(agents: Mapping[str, AgentsSpec], experiment: Experiment) -> dict[str, AgentsSpec]:
     """The agents among the experiment's methods, by their keys; refuses a name of nobody's."""
     from ganno_env.evaluation.methods import row_name
-    from systems.agents import AgentsSpec
 
     for text in experiment.methods:
-        if text not in values:
+        if text not in agents:
             try:
                 row_name(text)
             except ValueError as error:
-                raise ValueError(f"{error}; and agents: {', '.join(values)}") from error
-    try:
-        return {key: AgentsSpec(**values[key]) for key in experiment.methods if key in values}
-    except TypeError as error:
-        known = ", ".join(field.name for field in dataclasses.fields(AgentsSpec))
-        raise ValueError(f"agents: {error}; known options: {known}") from error
+                raise ValueError(f"{error}; and agents: {', '.join(agents)}") from error
+    return {key: agents[key] for key in experiment.methods if key in agents}
 
 
-def _training(values: Mapping[str, Any], config: PPOConfig, folder: Path) -> Training:
+def _training(given: ReproduceOptions, folder: Path) -> Training:
     from systems.agents import Training
 
+    config = given.system.config
     return Training(
-        environment=values["env"] | values["train_on"],
-        system=values["system"]["name"],
+        environment={**given.env, **given.train_on},
+        system=given.system.name,
         config=config,
-        seed=values["training_seed"],
+        seed=given.training_seed,
         folder=folder / "agents",
-        mesh=make_mesh(jax.devices(), values["num_devices"], num_envs=config.num_envs),
+        mesh=make_mesh(jax.devices(), given.num_devices, num_envs=config.num_envs),
     )
 
 
-def _identity(values: Mapping[str, Any], env: NetworkTraining, experiment: Experiment) -> Any:
+def _identity(environment: Mapping[str, Any], env: NetworkTraining, experiment: Experiment) -> Any:
     """What every run depends on."""
     return {
         "experiment": experiment.name,
-        "environment": values["env"],
+        "environment": dict(environment),
         "images": env.dataset.source,
         "test_every_step": experiment.test_every_step,
     }
@@ -162,7 +146,7 @@ def _makers(
     makers: dict[str, Any] = {
         spec.name: agents.identity(spec, training)
         for spec in specs.values()
-        if spec.checkpoint != agents.NONE
+        if spec.checkpoint != NONE
     }
     if velo_weights is not None and velo_weights.is_file():
         makers["VeLO"] = hashlib.sha256(velo_weights.read_bytes()).hexdigest()

@@ -62,7 +62,7 @@ class TrainingRun:
     @property
     def identity(self) -> dict[str, Any]:
         """What must be the same for a run to be continued, plain JSON."""
-        options = dataclasses.asdict(self.config)
+        options = self.config.model_dump()
         if not self.config.anneal_learning_rates:
             # A run may be made longer on resuming, unless its length is in its learning rates.
             del options["total_timesteps"]

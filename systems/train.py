@@ -11,7 +11,7 @@ import datetime
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,10 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from systems.command import fail, let_through
-from systems.config import PPOConfig, from_mapping
-from systems.devices import Distributed, configure, is_first, together
+from systems.devices import configure, is_first, together
 from systems.errors import RunError
 from systems.files import fresh_folder
+from systems.options import TrainOptions
 from systems.output import echo, protect_standard_streams
 
 CONFIGS = str(Path(__file__).resolve().parent.parent / "configs")
@@ -86,14 +86,9 @@ def _hydra_main(options: DictConfig) -> None:
 
 
 def _run(options: DictConfig) -> None:
-    values: Any = OmegaConf.to_container(options, resolve=True)
-    system = values["system"].pop("name")
-    config = from_mapping(PPOConfig, values["system"])
-    mesh = configure(
-        values["num_devices"],
-        num_envs=config.num_envs,
-        distributed=Distributed(**values["distributed"]),
-    )
+    given = TrainOptions.parse(OmegaConf.to_container(options, resolve=True))
+    config = given.system.config
+    mesh = configure(given.num_devices, num_envs=config.num_envs, distributed=given.distributed)
     # Only now: Jumanji starts JAX as it is imported.
     from ganno_env import make_env
     from systems import training
@@ -101,25 +96,25 @@ def _run(options: DictConfig) -> None:
 
     hydra_config = HydraConfig.get()
     with together():
-        environment = training_environment(values, hydra_config.overrides.task)
+        environment = training_environment(given, hydra_config.overrides.task)
         env = make_env(**environment)
-        folder = _folder(values["resume"] or values["output_dir"], hydra_config)
+        folder = _folder(given.resume or given.output_dir, hydra_config)
     # A job of a sweep that was begun before, and requeued, goes on.
     begun = hydra_config.mode is RunMode.MULTIRUN and (folder / CHECKPOINTS).is_dir()
     kept = [a for a in hydra_config.overrides.task if not a.startswith(NOT_KEPT)]
     result = training.train(
         env,
         config,
-        system=system,
-        seed=values["seed"],
+        system=given.system.name,
+        seed=given.seed,
         mesh=mesh,
         output_dir=folder,
-        resume=bool(values["resume"]) or begun,
+        resume=given.resume is not None or begun,
         environment=environment,
-        loggers=values["logger"],
-        checkpoint_every=values["checkpoint_every"],
-        keep=values["keep"],
-        max_skipped_updates=values["max_skipped_updates"],
+        loggers=given.logger,
+        checkpoint_every=given.checkpoint_every,
+        keep=given.keep,
+        max_skipped_updates=given.max_skipped_updates,
         documents={CONFIG: OmegaConf.to_yaml(options), OVERRIDES: json.dumps(kept, indent=1)},
     )
     if result.stopped_by is not None:
@@ -132,7 +127,7 @@ def _run(options: DictConfig) -> None:
         sys.exit(128 + result.stopped_by)
 
 
-def training_environment(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+def training_environment(options: TrainOptions, overrides: Sequence[str]) -> dict[str, Any]:
     """The environment's options with those of the formulation, which go before a scale's.
 
     Raises:
@@ -141,17 +136,17 @@ def training_environment(values: Mapping[str, Any], overrides: Sequence[str]) ->
     for override in overrides:
         group, _, option = override.lstrip("+").partition(".")
         name = option.partition("=")[0]
-        if group == "env" and name in values["train_on"]:
+        if group == "env" and name in options.train_on:
             raise ValueError(
                 f"env.{option} has no effect, as the formulation sets {name}; "
                 f"give train_on.{option}"
             )
-    return {**values["env"], **values["train_on"]}
+    return {**options.env, **options.train_on}
 
 
-def _folder(given: str | None, hydra_config: Any) -> Path:
+def _folder(given: Path | None, hydra_config: Any) -> Path:
     if given is not None:
-        return Path(given)
+        return given
     if hydra_config.mode is RunMode.MULTIRUN:
         return Path(hydra_config.runtime.output_dir)
     if not is_first():

@@ -1,4 +1,3 @@
-import dataclasses
 import math
 from pathlib import Path
 
@@ -6,7 +5,7 @@ import jax
 import pytest
 import yaml
 
-from systems.config import PPOConfig, from_mapping
+from systems.config import PPOConfig
 from systems.devices import available_cores, make_mesh
 from systems.registry import SYSTEMS
 from tests.toys import Recall
@@ -17,15 +16,15 @@ CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"num_envs": 0}, "num_envs=0; it must be at least 1"),
-        ({"num_envs": 4.0}, "num_envs=4.0; it must be of type int"),
-        ({"num_epochs": True}, "num_epochs=True; it must be of type int"),
-        ({"gamma": 1.5}, r"gamma=1.5; it must be in \[0, 1\]"),
-        ({"gamma": "high"}, "gamma='high'; it must be of type float"),
-        ({"clip_range": 0.0}, "clip_range=0.0; it must be above 0"),
-        ({"adam_epsilon": math.inf}, "adam_epsilon=inf; it must be above 0 and finite"),
+        ({"num_envs": 0}, "num_envs=0; it must be a whole number of at least 1"),
+        ({"num_envs": 4.0}, "num_envs=4.0; it must be a whole number"),
+        ({"num_epochs": True}, "num_epochs=True; it must be a whole number"),
+        ({"gamma": 1.5}, "gamma=1.5; it must be a number from 0 to 1"),
+        ({"gamma": "high"}, "gamma='high'; it must be a number from 0 to 1"),
+        ({"clip_range": 0.0}, "clip_range=0.0; it must be a number above 0"),
+        ({"adam_epsilon": math.inf}, "adam_epsilon=inf; it must be a number above 0, and finite"),
         ({"actor_learning_rate": math.nan}, "actor_learning_rate=nan"),
-        ({"clip_values": 1}, "clip_values=1; it must be of type bool"),
+        ({"clip_values": 1}, "clip_values=1; it must be true or false"),
         ({"actor_layers": (64, 0)}, r"actor_layers=\(64, 0\)"),
         ({"critic_layers": 64}, "critic_layers=64; it must be a list"),
         ({"sequence_length": 7}, "sequence_length=7 does not divide rollout_length=64"),
@@ -40,8 +39,8 @@ def test_bad_options_are_refused_with_value_and_remedy(changes, message):
 
 def test_an_unknown_option_is_answered_with_the_known_ones():
     with pytest.raises(ValueError, match=r"'gama' \(did you mean 'gamma'\?\); known: total_time"):
-        from_mapping(PPOConfig, {"gama": 0.9})
-    assert from_mapping(PPOConfig, {"actor_layers": [8]}).actor_layers == (8,)
+        PPOConfig.parse({"gama": 0.9})
+    assert PPOConfig.parse({"actor_layers": [8]}).actor_layers == (8,)
 
 
 def test_the_papers_sizes():
@@ -58,8 +57,8 @@ def test_every_system_has_a_config_file_and_the_defaults_are_the_classs(system):
         inherited = yaml.safe_load((CONFIGS / "system" / f"{base}.yaml").read_text())
         options = inherited | options
         options.pop("name")
-    assert from_mapping(PPOConfig, options) == PPOConfig()
-    assert set(options) == {field.name for field in dataclasses.fields(PPOConfig)}
+    assert PPOConfig.parse(options) == PPOConfig()
+    assert set(options) == set(PPOConfig.options())
 
 
 def test_an_unknown_system_is_answered_with_the_known_ones():

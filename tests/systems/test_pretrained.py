@@ -10,9 +10,10 @@ import pytest
 from ganno_env import make_env
 from ganno_env.evaluation import GridRunner
 from ganno_env.networks import NETWORKS
-from systems.agents import AGENTS, AgentsSpec, as_method
-from systems.config import PPOConfig, from_mapping
+from systems.agents import AGENTS, as_method
+from systems.config import PPOConfig
 from systems.evaluate import inherit
+from systems.options import AgentsSpec
 from systems.policy import PRETRAINED, load_policy, policy_file
 from tests.small import ARGUMENTS
 
@@ -28,7 +29,7 @@ def policy():
 def test_it_is_small_and_says_how_it_came_to_be(policy):
     assert policy_file(PRETRAINED).stat().st_size < LARGEST
     information = policy.information
-    config = from_mapping(PPOConfig, information["config"])
+    config = PPOConfig.parse(information["config"])
     assert information["training"]["env_steps"] == config.total_timesteps
     assert information["training"]["seconds"] > 0
     trained_on = {k: information["environment"][k] for k in ("dataset", "network")}
@@ -59,7 +60,7 @@ def test_it_acts_on_every_network(policy, network):
 
 def test_no_initial_rate_makes_a_network_diverge(policy):
     env = make_env(**ARGUMENTS)
-    method = as_method(AgentsSpec(AGENTS, PRETRAINED), policy, env)
+    method = as_method(AgentsSpec(name=AGENTS, checkpoint=PRETRAINED), policy, env)
     records = GridRunner(env).run([method.runs(rate, 0.1, 0) for rate in (0.0, 1e-4, 1e-2)])
     for record in records:
         assert np.isfinite(record.validation_loss).all()

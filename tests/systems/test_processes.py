@@ -17,8 +17,9 @@ import pytest
 from ganno_env import make_env
 from systems import devices
 from systems.config import PPOConfig
-from systems.devices import Distributed, ProcessError, make_mesh
+from systems.devices import ProcessError, make_mesh
 from systems.loggers.jsonl import read_records
+from systems.options import Distributed
 from systems.policy import load_policy
 from systems.training import train
 from tests.systems.conftest import mesh_of
@@ -150,13 +151,13 @@ def overrides(folder: Path) -> str:
     ("options", "message"),
     [
         ({"coordinator": "here"}, "distributed.coordinator='here'; it must be HOST:PORT"),
-        ({"coordinator": "a:1"}, "distributed.num_processes=None; it must be an integer"),
-        ({"coordinator": "a:1", "num_processes": 2}, "distributed.process_id=None"),
+        ({"coordinator": "a:1"}, "distributed.num_processes is missing"),
+        ({"coordinator": "a:1", "num_processes": 2}, "distributed.process_id is missing"),
         ({"coordinator": "a:1", "num_processes": 2, "process_id": 2}, "numbered from 0"),
         ({"coordinator": "a:1", "num_processes": "2", "process_id": 0}, "num_processes='2'"),
         ({"num_processes": 2}, "needs distributed.coordinator=HOST:PORT"),
         ({"coordinator": "auto", "process_id": 0}, "not 'auto'"),
-        ({"timeout": 0}, "distributed.timeout=0"),
+        ({"timeout": 0}, "timeout=0; it must be a whole number of at least 1"),
     ],
 )
 def test_bad_options_are_refused(options, message):

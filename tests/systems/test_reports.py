@@ -17,8 +17,8 @@ from rich.console import Console
 from ganno_env.evaluation import Method, random_controller
 from ganno_env.evaluation.methods import row_name
 from ganno_env.types import RunRecord
-from systems import reproduce as command
-from systems.experiments import plain
+from systems.experiments import cells_of, plain
+from systems.options import ReproduceOptions
 from systems.reports import Outcome, _schedules, write
 from tests.small import small_env
 from tests.systems.test_reproduce import EXPERIMENTS, ROOT
@@ -46,7 +46,7 @@ def outcome(name: str, absent: frozenset[str] = frozenset()) -> Outcome:
         values = OmegaConf.to_container(
             hydra.compose("reproduce", overrides=[f"experiment={name}"]), resolve=True
         )
-    experiment = command._experiment(values, name)
+    experiment = ReproduceOptions.parse({**values, "name": name}).experiment
     agents = values["agents"]
     env = small_env()
     order, methods, unavailable = [], [], {}
@@ -61,7 +61,7 @@ def outcome(name: str, absent: frozenset[str] = frozenset()) -> Outcome:
         rate = 1.0 if text.startswith("velo") else rate
         own = float(decay) if decay else None
         methods.append(Method(shown, random_controller(), (), own, rate))
-    cells = experiment.cells(methods)
+    cells = cells_of(experiment, methods)
     records = {c: record(env, i, experiment.test_every_step) for i, c in enumerate(cells)}
     return Outcome(experiment, env, methods, order, unavailable, records)
 
@@ -116,8 +116,8 @@ def test_a_table_shows_the_split_that_was_asked_for():
         for cell, record in made.records.items()
     }
     for split, expected in (("test", 25.0), ("validation", 75.0)):
-        experiment = dataclasses.replace(made.experiment, split=split)
+        experiment = made.experiment.replace(split=split)
         shown = dataclasses.replace(made, experiment=experiment, records=records)
         assert {result.accuracy for result in shown.results(0.1)} == {expected}
-    with pytest.raises(ValueError, match="split='train'; choose one of test, validation"):
-        dataclasses.replace(made.experiment, split="train")
+    with pytest.raises(ValueError, match="split='train'; it must be one of test, validation"):
+        made.experiment.replace(split="train")

@@ -16,8 +16,8 @@ from omegaconf import OmegaConf
 
 from ganno_env.evaluation.methods import row_name
 from systems import reproduce as command
-from systems.agents import AgentsSpec
 from systems.cells import FOLDER
+from systems.options import ReproduceOptions
 from systems.policy import FILE_NAME, load_policy
 from systems.reports import REPORTS
 from systems.runs import CHECKPOINTS
@@ -75,8 +75,8 @@ def test_the_papers_tables_and_figures_are_there():
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_experiment_is_well_formed(name, scale):
     values = compose(f"experiment={name}", f"scale={scale}")
-    experiment = command._experiment(values, name)
-    agents = {key: AgentsSpec(**spec) for key, spec in values["agents"].items()}
+    options = ReproduceOptions.parse({**values, "name": name})
+    experiment, agents = options.experiment, options.agents
     assert set(agents) <= set(experiment.methods)
     names = [agents[m].name if m in agents else row_name(m) for m in experiment.methods]
     assert len(set(names)) == len(names)
@@ -150,16 +150,19 @@ def test_a_training_that_was_interrupted_is_finished(finished, tmp_path, checkpo
         (["methods=[constnt]"], "unknown method 'constnt'.*and agents: ganno"),
         (["methods=[lion@x]"], "write NAME@DECAY"),
         (["methods=[]"], "methods=.*without repetition"),
-        (["learning_rates=[2]"], r"learning_rates must be in \[0, 1\], not 2"),
-        (["seeds=[-1]"], "seeds must be whole numbers"),
+        (["learning_rates=[2]"], r"learning_rates=\[2\]; .*numbers from 0 to 1"),
+        (["seeds=[-1]"], r"seeds=\[-1\]; .*whole numbers from 0"),
         (["checkpoint=nowhere"], "there is no policy at nowhere"),
         (["++env.epochs=3"], "made otherwise.*epochs: 1.7 there, 3 now"),
         (["++system.gamma=0.5"], "makers.GANNO.config.gamma: 0.99 there, 0.5 now"),
         (["shard=2", "num_shards=2"], "choose from 0 to 1"),
         (["report=tabel"], "unknown report 'tabel'.*did you mean 'table'"),
         (["++env.dataset=nothing"], "unknown dataset 'nothing'"),
-        (["+agents.ganno.polcy=x"], "agents: .*'polcy'; known options: name, checkpoint"),
-        (["runs_at_once=0"], "runs_at_once=0; it must be at least 1"),
+        (
+            ["+agents.ganno.polcy=x"],
+            "unknown option 'agents.ganno.polcy'.*agents.ganno.name",
+        ),
+        (["runs_at_once=0"], "runs_at_once=0; it must be a whole number of at least 1"),
     ],
 )
 def test_bad_input_is_one_clear_error(finished, overrides, message):

@@ -15,10 +15,9 @@ from omegaconf import OmegaConf
 
 from ganno_env import make_env
 from systems import train as command
-from systems.config import PPOConfig, from_mapping
-from systems.devices import Distributed
 from systems.files import fresh_folder
 from systems.loggers import LOGGERS
+from systems.options import TrainOptions
 
 ROOT = Path(__file__).resolve().parents[2]
 FORMULATIONS = sorted(path.stem for path in (ROOT / "configs" / "formulation").glob("*.yaml"))
@@ -31,25 +30,24 @@ CACHE = {
 def compose(*arguments):
     with hydra.initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
         options = hydra.compose("train", overrides=command.complete(arguments))
-        return OmegaConf.to_container(options, resolve=True)
+        return TrainOptions.parse(OmegaConf.to_container(options, resolve=True))
 
 
 @pytest.mark.parametrize("scale", ["smoke", "cpu", "paper"])
 @pytest.mark.parametrize("system", ["rec_ippo", "rec_mappo"])
 def test_scales_and_systems_fit_together(scale, system):
     options = compose(f"scale={scale}", f"system={system}", "env=fashion_mnist_cnn2")
-    assert options["system"].pop("name") == system
-    assert from_mapping(PPOConfig, options["system"]).num_updates > 0
-    assert list(options["logger"]) == ["console", "jsonl"]
+    assert options.system.name == system
+    assert options.system.config.num_updates > 0
+    assert list(options.logger) == ["console", "jsonl"]
 
 
 @pytest.mark.parametrize("formulation", FORMULATIONS)
 def test_formulations_are_environments_that_a_system_fits(formulation):
     options = compose(f"formulation={formulation}", "env=digits_cnn2")
-    options["system"].pop("name")
-    assert from_mapping(PPOConfig, options["system"]).num_updates > 0
+    assert options.system.config.num_updates > 0
     env = make_env(**command.training_environment(options, []))
-    papers = make_env(**compose("env=digits_cnn2")["env"])
+    papers = make_env(**compose("env=digits_cnn2").env)
     assert (env.reward is papers.reward) == (formulation == "paper")
 
 
@@ -66,19 +64,18 @@ def test_an_option_that_a_formulation_overrules_is_refused():
 
 def test_several_loggers():
     options = compose("logger=[jsonl,marl_eval,wandb]", "logger.wandb.project=other")
-    assert list(options["logger"]) == ["jsonl", "marl_eval", "wandb"]
-    assert options["logger"]["wandb"]["project"] == "other"
+    assert list(options.logger) == ["jsonl", "marl_eval", "wandb"]
+    assert options.logger["wandb"]["project"] == "other"
     for path in (ROOT / "configs" / "logger").iterdir():
         assert set(OmegaConf.load(path)) == {path.stem} <= set(LOGGERS)
 
 
 def test_any_option_of_the_system_and_the_environment_is_let_through():
-    options = compose("system.gama=0.9", "env.features=[progress]", "system.gamma=0.5")
-    assert options["env"]["features"] == ["progress"]
-    assert options["system"]["gamma"] == 0.5
-    del options["system"]["name"]
-    with pytest.raises(ValueError, match="unknown system option 'gama'"):
-        from_mapping(PPOConfig, options["system"])
+    options = compose("env.features=[progress]", "system.gamma=0.5")
+    assert options.env["features"] == ("progress",)
+    assert options.system.gamma == 0.5
+    with pytest.raises(ValueError, match=r"unknown option 'system.gama' .*'system.gamma'\?"):
+        compose("system.gama=0.9")
 
 
 def test_resuming_brings_back_the_options_that_are_not_given_again(tmp_path):
@@ -105,11 +102,7 @@ def test_documented_options_exist(arguments):
     ours = [a for a in given if not a.startswith(("hydra/", "hydra."))]
     # A sweep's values, one by one.
     single = [a if "[" in a else a.partition(",")[0] for a in ours]
-    options = compose(*single)
-    del options["system"]["name"]
-    from_mapping(PPOConfig, options["system"])
-    Distributed(**options["distributed"])
-    assert set(options["logger"]) <= set(LOGGERS)
+    assert set(compose(*single).logger) <= set(LOGGERS)
 
 
 SWEEP = """
@@ -159,7 +152,7 @@ def run(*arguments):
 @pytest.mark.parametrize(
     ("argument", "message"),
     [
-        ("system.gamma=2", "error: gamma=2; it must be in [0, 1]"),
+        ("system.gamma=2", "error: system.gamma=2; it must be a number from 0 to 1"),
         ("resume=nowhere", "error: resume=nowhere: there is no run to resume"),
         ("system=ppo", "rec_mappo"),
     ],

@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from systems.devices import Distributed, configure
+from systems.devices import configure
+from systems.options import Distributed
 
 folder, number = Path(sys.argv[1]), int(sys.argv[3])
-mesh = configure(2, num_envs=4, distributed=Distributed(sys.argv[2], 2, number, timeout=60))
+processes = Distributed(coordinator=sys.argv[2], num_processes=2, process_id=number, timeout=60)
+mesh = configure(2, num_envs=4, distributed=processes)
 
 import jax  # noqa: E402
 import numpy as np  # noqa: E402

@@ -1,0 +1,1 @@
+"""What everything else stands on and that imports in no time: neither JAX nor Jumanji."""
