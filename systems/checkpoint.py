@@ -10,24 +10,27 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import shutil
+import re
+import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-import orbax.checkpoint as ocp
 
+from systems.arrays import read_arrays, write_arrays
 from systems.devices import to_devices
 from systems.errors import StorageError
-from systems.files import check_space, storage_errors, write_atomically
+from systems.files import check_space, discard, storage_errors, write_atomically
+from systems.strict_json import plain, to_json
 from systems.types import LearnerState
 
 FORMAT = "ganno-checkpoint-1"
 MANIFEST = "manifest.json"
 PREFIX = "update_"
 TEMPORARY = ".writing_"
+STATE = "state"
 ABSENT = "(absent)"
 
 
@@ -78,15 +81,18 @@ def save(
     """
     folder = folder.absolute()
     final = folder / f"{PREFIX}{update:08d}"
-    temporary = folder / f"{TEMPORARY}{update:08d}"
+    # What was left under a name like it need not be removable.
+    unique = f"{TEMPORARY}{update:08d}_{uuid.uuid4().hex}"
+    temporary, replaced = folder / unique, folder / f"{unique}_replaced"
     try:
         with storage_errors(final):
             folder.mkdir(parents=True, exist_ok=True)
             for abandoned in folder.glob(f"{TEMPORARY}*"):
-                shutil.rmtree(abandoned)
+                discard(abandoned)
             # A disk that is full already is better found here than by a library's threads.
             check_space(folder, sum(x.nbytes for x in jax.tree.leaves(state)))
-            _orbax().save(temporary / "state", args=ocp.args.StandardSave(_flatten(state)))
+            temporary.mkdir()
+            write_arrays(temporary / STATE, _flatten(state))
             manifest = {
                 "format": FORMAT,
                 "update": update,
@@ -96,25 +102,27 @@ def save(
                 "state": _described(state),
                 "files": _digests(temporary),
             }
-            write_atomically(temporary / MANIFEST, json.dumps(manifest, indent=1).encode())
-            shutil.rmtree(final, ignore_errors=True)
+            write_atomically(temporary / MANIFEST, to_json(manifest, indent=1).encode())
+            if final.exists():
+                final.rename(replaced)
             temporary.rename(final)
+            discard(replaced)
     except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
+        discard(temporary)
         raise
     _remove_old(folder, update, keep)
     return final
 
 
 def _remove_old(folder: Path, update: int, keep: int) -> None:
-    manifests = [_read_manifest(path) for path in _folders(folder)]
+    manifests = [_read_manifest(path) for path in folders(folder)]
     found = [c for c in manifests if isinstance(c, Checkpoint)]
     # Later ones were passed over as damaged when this run was resumed from before them.
     kept = [c for c in found if c.update <= update][:keep]
     scored = [(c.score, c.update, c) for c in found if c.score is not None and c.update <= update]
     kept += [max(scored, key=lambda item: item[:2])[2]] if scored else []
     for path in {c.path for c in found} - {c.path for c in kept}:
-        shutil.rmtree(path, ignore_errors=True)
+        discard(path)
 
 
 def newest(folder: Path, report: Callable[[str], None]) -> Checkpoint:
@@ -127,8 +135,8 @@ def newest(folder: Path, report: Callable[[str], None]) -> Checkpoint:
     Raises:
         ValueError: if there is none.
     """
-    folders = _folders(folder)
-    for path in folders:
+    found = folders(folder)
+    for path in found:
         checkpoint = _read_manifest(path)
         if isinstance(checkpoint, Checkpoint):
             damage = _damage(path)
@@ -137,7 +145,7 @@ def newest(folder: Path, report: Callable[[str], None]) -> Checkpoint:
         else:
             damage = checkpoint
         report(f"checkpoint {path} is damaged ({damage}) and passed over")
-    state = f"all {len(folders)} checkpoints in it are damaged" if folders else "it has none"
+    state = f"all {len(found)} checkpoints in it are damaged" if found else "it has none"
     raise ValueError(f"no checkpoint to resume from in {folder}: {state}")
 
 
@@ -155,11 +163,8 @@ def restore(checkpoint: Checkpoint, state: LearnerState) -> LearnerState:
     problem = f"checkpoint {checkpoint.path} is of another learner's state"
     _check_same(problem, checkpoint.state, _described(state))
     flat = _flatten(state)
-    abstract = {name: np.empty(x.shape, x.dtype) for name, x in flat.items()}
     try:
-        values = _orbax().restore(
-            checkpoint.path.absolute() / "state", args=ocp.args.StandardRestore(abstract)
-        )
+        values = read_arrays(checkpoint.path / STATE, flat)
     except Exception as error:
         raise StorageError(
             f"checkpoint {checkpoint.path} cannot be read: {error}; remove it to use an earlier one"
@@ -172,8 +177,8 @@ def check_identity(checkpoint: Checkpoint, identity: Mapping[str, Any]) -> None:
     """Raises `ValueError`, showing the differences, if a checkpoint is of another identity."""
     _check_same(
         f"checkpoint {checkpoint.path} is of another run",
-        _flatten_mapping(checkpoint.identity),
-        _flatten_mapping(json.loads(json.dumps(identity))),
+        _flatten_mapping(plain(checkpoint.identity)),
+        _flatten_mapping(plain(identity)),
     )
 
 
@@ -186,18 +191,6 @@ def _check_same(problem: str, saved: Mapping[str, Any], wanted: Mapping[str, Any
     if differences:
         shown = "; ".join(differences[:10]) + ("; and more" if len(differences) > 10 else "")
         raise ValueError(f"{problem}: {shown}. Resume with the same options, or start a new run")
-
-
-def _orbax() -> ocp.Checkpointer:
-    # Each process reads by itself, and one alone writes: there is nobody to wait for.
-    me = jax.process_index()
-    alone = ocp.options.MultiprocessingOptions(
-        primary_host=me, active_processes={me}, barrier_sync_key_prefix=f"process_{me}"
-    )
-    return ocp.Checkpointer(
-        ocp.StandardCheckpointHandler(multiprocessing_options=alone),
-        multiprocessing_options=alone,
-    )
 
 
 def _flatten(state: LearnerState) -> dict[str, jax.Array]:
@@ -218,9 +211,14 @@ def _flatten_mapping(value: Any, prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _folders(folder: Path) -> list[Path]:
-    """Newest first: names are padded numbers."""
-    return sorted(folder.glob(f"{PREFIX}*"), reverse=True)
+def folders(folder: Path) -> list[Path]:
+    """Those of the checkpoints in a folder, damaged or not, the newest first."""
+    found = {
+        int(path.name.removeprefix(PREFIX)): path
+        for path in folder.glob(f"{PREFIX}*")
+        if re.fullmatch(r"[0-9]+", path.name.removeprefix(PREFIX)) and path.is_dir()
+    }
+    return [found[update] for update in sorted(found, reverse=True)]
 
 
 def _read_manifest(path: Path) -> Checkpoint | str:

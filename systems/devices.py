@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import socket
 import time
@@ -21,6 +20,7 @@ from jax.sharding import AxisType, Mesh
 from systems.errors import RunError
 from systems.options import AUTO, Distributed
 from systems.output import echo
+from systems.strict_json import to_json
 
 ENVS = "envs"
 """The mesh's one axis: environments are sharded along it."""
@@ -198,7 +198,7 @@ def check_same(value: Any) -> None:
     """Raises `ValueError` on every process unless all were given the same `value`, plain JSON."""
     if jax.process_count() == 1:
         return
-    digests = gather(zlib.crc32(json.dumps(value, sort_keys=True).encode()) >> 1)
+    digests = gather(zlib.crc32(to_json(value, sort_keys=True).encode()) >> 1)
     if len(set(digests)) > 1:
         odd = next(i for i, digest in enumerate(digests) if digest != digests[0])
         raise ValueError(

@@ -11,7 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from systems.errors import StorageError
+from systems.output import echo
 
+PREFIX = ".writing_"
+"""Of files that are not whole yet."""
 SPARE = 2**18
 """Bytes: what file systems and formats add."""
 
@@ -45,7 +48,7 @@ def write_atomically(path: Path, content: bytes, *, overwrite: bool = False) -> 
         raise ValueError(f"{path} exists already; choose another path, or remove it first")
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        handle, temporary = tempfile.mkstemp(prefix=PREFIX, dir=path.parent)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(content)
@@ -54,9 +57,23 @@ def write_atomically(path: Path, content: bytes, *, overwrite: bool = False) -> 
             os.chmod(temporary, 0o666 & ~_umask())
             os.replace(temporary, path)
         except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
+            discard(Path(temporary))
             raise
+
+
+def discard(path: Path) -> None:
+    """Removes a file or folder, if it is there.
+
+    One that cannot be removed, as on a network's disk while another machine has it open, is worth
+    a warning and no more.
+    """
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+    if os.path.lexists(path):
+        echo(f"warning: {path} could not be removed; it may be removed by hand", err=True)
 
 
 def _reason(error: Exception) -> str:

@@ -7,7 +7,6 @@ runs, which differ in their seed alone, the mean over seeds with its interval.
 from __future__ import annotations
 
 import io
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -28,6 +27,7 @@ from systems.files import fresh_folder, write_atomically
 from systems.loggers.jsonl import FILE_NAME, read_records
 from systems.options import LearningOptions
 from systems.output import echo, protect_standard_streams
+from systems.strict_json import to_json
 
 CONFIGS = str(Path(__file__).resolve().parent.parent / "configs")
 RESULTS = Path("results")
@@ -226,7 +226,7 @@ def compare(
     folder = fresh_folder(RESULTS, "learning") if output_dir is None else Path(output_dir)
     for name, content in (
         ("table.md", table.encode()),
-        ("records.json", json.dumps(records).encode()),
+        ("records.json", to_json(records).encode()),
         ("learning.png", picture.getvalue()),
     ):
         write_atomically(folder / name, content, overwrite=False)

@@ -25,6 +25,7 @@ from systems import networks
 from systems.config import PPOConfig
 from systems.files import write_atomically
 from systems.normalisation import RunningStatistics, normalise_observations
+from systems.strict_json import to_json
 
 FORMAT = "ganno-policy-1"
 FILE_NAME = "policy.npz"
@@ -171,7 +172,7 @@ def save_policy(policy: Policy, path: Path | str, *, overwrite: bool = False) ->
         {"actor": policy.params, "statistics": statistics}, sep="/"
     )
     buffer = io.BytesIO()
-    np.savez(buffer, header=np.array(json.dumps(header)), **arrays)
+    np.savez(buffer, header=np.array(to_json(header)), **arrays)
     write_atomically(Path(path), buffer.getvalue(), overwrite=overwrite)
     return Path(path)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ from systems.experiments import plain
 from systems.files import storage_errors, write_atomically
 from systems.options import Experiment
 from systems.output import make_console
+from systems.strict_json import to_json
 
 WIDTH_OF_FILES = 160
 
@@ -109,7 +109,7 @@ def write(
     report = REPORTS[outcome.experiment.report](outcome)
     images = outcome.env.dataset.source or outcome.env.dataset.name
     records = {**information, "unavailable": dict(outcome.unavailable)}
-    content = json.dumps(records | {"runs": plain(outcome.records)})
+    content = to_json(records | {"runs": plain(outcome.records)})
     paths = [folder / "table.md", folder / "records.json"]
     header = f"# {outcome.experiment.name}\n\n{outcome.env}. Images: {images}.\n\n"
     write_atomically(paths[0], (header + report.text).encode(), overwrite=True)

@@ -98,24 +98,28 @@ class TrainingRun:
                 write_atomically(self.folder / name, text.encode(), overwrite=True)
         return found
 
-    def _newest(self) -> Checkpoint:
+    def _newest(self) -> Checkpoint | None:
         if self.folder is None:
             raise ValueError("resume needs output_dir, the folder of the run to go on with")
+        if is_unsaved(self.folder):
+            _report(f"the run in {self.folder} ended before its first checkpoint and begins anew")
+            return None
         found = checkpoints.newest(self.folder / CHECKPOINTS, _report)
         checkpoints.check_identity(found, self.identity)
         return found
 
     def _check_new(self, folder: Path) -> None:
-        for name in (CHECKPOINTS, policies.FILE_NAME, jsonl.FILE_NAME):
-            # An empty file is what is left where a logger could not start.
-            if (folder / name).exists() and (folder / name).stat().st_size:
-                raise ValueError(
-                    f"{folder} has a run in it already ({name}); choose another output_dir, or "
-                    "resume that run"
-                )
+        if found := _traces(folder):
+            raise ValueError(
+                f"{folder} has a run in it already ({found[0]}); choose another output_dir, or "
+                "resume that run"
+            )
 
     def start(self, found: Checkpoint | None, state: LearnerState) -> Progress:
         """The progress of what `open` found; from none, the beginning.
+
+        A policy is written again: the run may have ended between a checkpoint and its policy, or
+        the checkpoints after this one be damaged.
 
         Args:
             found: from `open`.
@@ -123,18 +127,21 @@ class TrainingRun:
 
         Raises:
             ValueError: if the checkpoint is of another learner's state.
-            StorageError: if it cannot be restored.
+            StorageError: if it cannot be restored, or the policy cannot be written.
         """
         if found is None or self.folder is None:
             return Progress(state=state, update=0, seconds=0.0, records=[])
         metrics = self.folder / jsonl.FILE_NAME
         records = jsonl.read_records(metrics) if metrics.exists() else []
-        return Progress(
+        at = Progress(
             state=checkpoints.restore(found, state),
             update=found.update,
             seconds=found.seconds,
             records=[record for record in records if record["update"] <= found.update],
         )
+        if is_first():
+            save_policy(self.policy(at), self.folder / policies.FILE_NAME, overwrite=True)
+        return at
 
     def save(self, at: Progress) -> None:
         """Saves a checkpoint, and the policy with the same parameters; the first process does.
@@ -185,6 +192,26 @@ def _report(message: str) -> None:
         echo(message, err=True)
 
 
+def has_run(folder: Path) -> bool:
+    """Whether a folder has anything of a run in it: one that is begun there would be refused."""
+    return bool(_traces(folder))
+
+
+def is_unsaved(folder: Path) -> bool:
+    """Whether a folder's run ended before anything of it was saved, but for its figures."""
+    traces = _traces(folder)
+    return bool(traces) and policies.FILE_NAME not in traces and not has_checkpoints(folder)
+
+
+def _traces(folder: Path) -> list[str]:
+    # An empty file is what is left where a logger could not start.
+    return [
+        name
+        for name in (CHECKPOINTS, policies.FILE_NAME, jsonl.FILE_NAME)
+        if (folder / name).exists() and (folder / name).stat().st_size
+    ]
+
+
 def has_checkpoints(folder: Path) -> bool:
     """Whether a run's folder has anything to resume from, damaged or not."""
-    return any((folder / CHECKPOINTS).glob(f"{checkpoints.PREFIX}*"))
+    return bool(checkpoints.folders(folder / CHECKPOINTS))

@@ -10,14 +10,14 @@ from typing import Any
 from systems.devices import gather
 from systems.output import echo
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class StopRequest:
-    """While entered, notes the first SIGTERM or SIGINT instead of dying of it.
+    """While entered, notes the first SIGTERM, SIGINT or SIGHUP instead of dying of it.
 
-    A second one has its usual effect. Outside the main thread, where Python allows no handlers,
-    nothing is noted.
+    A second one has its usual effect. What the process was started to ignore, as by nohup, it
+    ignores. Outside the main thread, where Python allows no handlers, nothing is noted.
 
     Attributes:
         received: the signal, once there was one.
@@ -34,7 +34,11 @@ class StopRequest:
 
     def __enter__(self) -> StopRequest:
         if threading.current_thread() is threading.main_thread():
-            self._previous = {number: signal.signal(number, self._note) for number in SIGNALS}
+            self._previous = {
+                number: signal.signal(number, self._note)
+                for number in SIGNALS
+                if signal.getsignal(number) is not signal.SIG_IGN
+            }
         return self
 
     def __exit__(

@@ -26,6 +26,7 @@ from systems.errors import RunError
 from systems.files import fresh_folder
 from systems.options import TrainOptions
 from systems.output import echo, protect_standard_streams
+from systems.strict_json import to_json
 
 CONFIGS = str(Path(__file__).resolve().parent.parent / "configs")
 CONFIG = "config.yaml"
@@ -92,7 +93,7 @@ def _run(options: DictConfig) -> None:
     # Only now: Jumanji starts JAX as it is imported.
     from ganno_env import make_env
     from systems import training
-    from systems.runs import CHECKPOINTS
+    from systems.runs import has_run
 
     hydra_config = HydraConfig.get()
     with together():
@@ -100,7 +101,7 @@ def _run(options: DictConfig) -> None:
         env = make_env(**environment)
         folder = _folder(given.resume or given.output_dir, hydra_config)
     # A job of a sweep that was begun before, and requeued, goes on.
-    begun = hydra_config.mode is RunMode.MULTIRUN and (folder / CHECKPOINTS).is_dir()
+    begun = hydra_config.mode is RunMode.MULTIRUN and has_run(folder)
     kept = [a for a in hydra_config.overrides.task if not a.startswith(NOT_KEPT)]
     result = training.train(
         env,
@@ -115,7 +116,7 @@ def _run(options: DictConfig) -> None:
         checkpoint_every=given.checkpoint_every,
         keep=given.keep,
         max_skipped_updates=given.max_skipped_updates,
-        documents={CONFIG: OmegaConf.to_yaml(options), OVERRIDES: json.dumps(kept, indent=1)},
+        documents={CONFIG: OmegaConf.to_yaml(options), OVERRIDES: to_json(kept, indent=1)},
     )
     if result.stopped_by is not None:
         if is_first():

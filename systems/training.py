@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import resource
 import signal
@@ -19,7 +20,8 @@ from systems.config import PPOConfig
 from systems.curves import draw_training_curve, first_and_last_tenth
 from systems.devices import check_same, is_first, make_mesh, together
 from systems.errors import TrainingDivergedError
-from systems.loggers import Record, Run, make_loggers
+from systems.loggers import Loggers, Record, Run, make_loggers
+from systems.loggers.base import FINISHED, STATUS
 from systems.policy import Policy
 from systems.registry import SYSTEMS
 from systems.runs import Progress, TrainingRun
@@ -67,8 +69,8 @@ def train(
     """Trains a system on an environment.
 
     With an `output_dir`, leaves there a policy (`policy.npz`), training checkpoints, a picture of
-    the training curve and whatever the loggers write. On SIGTERM or SIGINT, ends after the update
-    that is under way, and saves.
+    the training curve and whatever the loggers write. On SIGTERM, SIGINT or SIGHUP, ends after the
+    update that is under way, and saves.
 
     Several processes (`systems.devices.Distributed`) call this with the same arguments. The first
     one writes and logs; what ends one of them ends all, after the same update. To resume, each
@@ -129,15 +131,39 @@ def train(
     checked = [checkpoint_every, max_skipped_updates, folder is None, found and found.update]
     check_same([run.identity, config.num_updates, *checked])
     state = learner.init(jax.random.PRNGKey(seed))
-    with together():
-        at = run.start(found, state)
-        sink = make_loggers(loggers if is_first() else {}, _described(run, at))
+    with contextlib.ExitStack() as stack:
+        with together():
+            at = run.start(found, state)
+            loggers_here = loggers if is_first() else {}
+            sink = stack.enter_context(make_loggers(loggers_here, _described(run, at)))
+        at, stopped_by = _loop(learner, run, at, sink, checkpoint_every, max_skipped_updates)
+        with together():
+            if folder is not None and is_first():
+                draw_training_curve(at.records, folder / CURVE)
+        sink.finish(_summary(run, at, stopped_by))
+    return TrainResult(
+        policy=run.policy(at),
+        state=at.state,
+        records=at.records,
+        folder=folder,
+        stopped_by=stopped_by,
+    )
 
+
+def _loop(
+    learner: Learner,
+    run: TrainingRun,
+    at: Progress,
+    sink: Loggers,
+    checkpoint_every: int,
+    max_skipped_updates: int,
+) -> tuple[Progress, signal.Signals | None]:
+    """Updates until the run's last, or a signal; returns how far it came, which is saved."""
     saved = at.update
     stopped_by: signal.Signals | None = None
     with StopRequest() as stop:
-        while at.update < config.num_updates and stopped_by is None:
-            at = _advance(learner, config, at)
+        while at.update < run.config.num_updates and stopped_by is None:
+            at = _advance(learner, run.config, at)
             sink.log(at.records[-1])
             skipped = at.records[-1]["skipped_updates_in_a_row"]
             if at.update % checkpoint_every == 0 or skipped >= max_skipped_updates:
@@ -146,24 +172,13 @@ def train(
             if skipped >= max_skipped_updates:
                 raise TrainingDivergedError(
                     f"{skipped:.0f} updates in a row were not finite; the last good parameters are "
-                    f"in {folder or 'no folder, as no output_dir was given'}. Try lower learning "
-                    "rates or a smaller max_gradient_norm"
+                    f"in {run.folder or 'no folder, as no output_dir was given'}. Try lower "
+                    "learning rates or a smaller max_gradient_norm"
                 )
             stopped_by = stop.agreed()
         if saved < at.update:
             run.save(at)
-        stopped_by = stop.agreed()
-    with together():
-        if folder is not None and is_first():
-            draw_training_curve(at.records, folder / CURVE)
-    sink.finish(_summary(run, at))
-    return TrainResult(
-        policy=run.policy(at),
-        state=at.state,
-        records=at.records,
-        folder=folder,
-        stopped_by=stopped_by,
-    )
+        return at, stop.agreed()
 
 
 def _advance(learner: Learner, config: PPOConfig, at: Progress) -> Progress:
@@ -205,9 +220,10 @@ def _described(run: TrainingRun, at: Progress) -> Run:
     )
 
 
-def _summary(run: TrainingRun, at: Progress) -> dict[str, Any]:
+def _summary(run: TrainingRun, at: Progress, stopped_by: signal.Signals | None) -> dict[str, Any]:
     returns = np.array([r["episode_return"] for r in at.records if "episode_return" in r])
     summary: dict[str, Any] = {
+        STATUS: FINISHED if stopped_by is None else f"stopped by {stopped_by.name}",
         "environment steps": at.update * run.config.timesteps_per_update,
         "updates": f"{at.update} of {run.config.num_updates}",
         "updates skipped": int(at.records[-1]["skipped_updates"]) if at.records else 0,

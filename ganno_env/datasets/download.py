@@ -6,6 +6,7 @@ usage: python -m ganno_env.datasets.download NAME [--folder FOLDER]
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import os
 import sys
@@ -51,7 +52,7 @@ def download(name: str, folder: Path | None = None) -> Path:
 
 def fetch(file: Download) -> bytes:
     """The bytes at an address; raises `DatasetError` if they can't be had, or are others."""
-    print(f"downloading {file.url}", file=sys.stderr)
+    _tell(f"downloading {file.url}")
     try:
         with urllib.request.urlopen(file.url, timeout=SILENCE_SECONDS) as response:
             data: bytes = response.read()
@@ -64,13 +65,21 @@ def fetch(file: Download) -> bytes:
     return data
 
 
+def _tell(message: str) -> None:
+    # A closed terminal is no reason to stop.
+    with contextlib.suppress(OSError, ValueError):
+        print(message, file=sys.stderr, flush=True)
+
+
 def _write(path: Path, splits: RawSplits) -> None:
     """Writes all of the file or, whatever happens, nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as workspace:
+    with tempfile.TemporaryDirectory(dir=path.parent, ignore_cleanup_errors=True) as workspace:
         part = Path(workspace) / path.name
         np.savez(part, **splits._asdict())
         os.replace(part, path)
+    if Path(workspace).exists():
+        _tell(f"warning: {workspace} could not be removed; it may be removed by hand")
 
 
 def main() -> None:

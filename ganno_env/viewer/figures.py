@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -160,7 +161,9 @@ def save(figure: Figure, path: FilePath) -> Path:
         figure.savefig(part, dpi=150, format=target.suffix.lstrip(".") or "png")
         part.replace(target)
     finally:
-        part.unlink(missing_ok=True)
+        # One that cannot be removed must not hide what went wrong.
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
     return target
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -39,11 +40,14 @@ def make_loggers(
         ValueError: if a logger cannot start: an unknown name or option, a package that is not
             installed, a folder that cannot be written to.
     """
-    started = [(type(logger).__name__, logger) for logger in others]
-    for name, arguments in options.items():
-        make = LOGGERS[name]
-        try:
-            started.append((name, make(run, **(arguments or {}))))
-        except (TypeError, OSError) as error:
-            raise ValueError(f"logger {name!r} cannot start: {error}") from error
-    return Loggers(started)
+    with contextlib.ExitStack() as stack:
+        started = [(type(logger).__name__, logger) for logger in others]
+        loggers = stack.enter_context(Loggers(started))
+        for name, arguments in options.items():
+            make = LOGGERS[name]
+            try:
+                loggers.add(name, make(run, **(arguments or {})))
+            except (TypeError, OSError) as error:
+                raise ValueError(f"logger {name!r} cannot start: {error}") from error
+        stack.pop_all()  # all have started: whoever asked for them closes them
+    return loggers

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, TracebackType
 from typing import Any, Protocol, TypeAlias
 
 from systems.output import echo
@@ -42,22 +43,33 @@ class Run:
     first_update: int = 0
 
 
+STATUS, FINISHED = "status", "finished"
+"""The entry of a summary that says how the run ended, and what it says if nothing ended it."""
+
+
 class Logger(Protocol):
     """Takes each update's figures. Its constructor takes a `Run` and its own options.
 
-    A constructor may raise `ValueError` or `OSError`: training has not begun then. Whatever the
-    methods raise stops this logger and nothing else.
+    A constructor may raise `ValueError` or `OSError`: training has not begun then, and it must
+    leave nothing open. Whatever the methods raise stops this logger and nothing else.
     """
 
     def log(self, record: Record) -> None:
         """Takes one update's figures."""
 
     def finish(self, summary: Mapping[str, Any]) -> None:
-        """Takes what there is to say at the end, and closes."""
+        """Takes what there is to say at the end, and closes.
+
+        Called once, whatever ends the run: `summary["status"]` is "finished", or says what ended
+        it, and then there may be nothing else in it.
+        """
 
 
 class Loggers:
-    """Several loggers as one, which never fails: one that does is dropped, with a warning."""
+    """Several loggers as one, which never fails: one that does is dropped, with a warning.
+
+    Leaving its context closes those that are open, whatever the reason.
+    """
 
     def __init__(
         self,
@@ -67,13 +79,29 @@ class Loggers:
         self._loggers = list(loggers)
         self._warn = warn
 
+    def add(self, name: str, logger: Logger) -> None:
+        """Takes in one more."""
+        self._loggers.append((name, logger))
+
     def log(self, record: Record) -> None:
         """Takes one update's figures."""
         self._each(lambda logger: logger.log(record))
 
     def finish(self, summary: Mapping[str, Any]) -> None:
-        """Takes what there is to say at the end, and closes."""
+        """Takes what there is to say at the end, and closes; the first call alone has an effect."""
         self._each(lambda logger: logger.finish(summary))
+        self._loggers.clear()
+
+    def __enter__(self) -> Loggers:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.finish({STATUS: FINISHED if kind is None else _failure(kind, error)})
 
     def _each(self, call: Callable[[Logger], None]) -> None:
         for name, logger in list(self._loggers):
@@ -81,9 +109,16 @@ class Loggers:
                 call(logger)
             except Exception as error:
                 self._loggers.remove((name, logger))
+                # What it has open must not be taken for the next run's.
+                with contextlib.suppress(Exception):
+                    logger.finish({STATUS: _failure(type(error), error)})
                 self._warn(
                     f"warning: logger {name!r} failed and is dropped; training goes on: {error}"
                 )
+
+
+def _failure(kind: type[BaseException], error: BaseException | None) -> str:
+    return f"failed: {kind.__name__}: {error}"
 
 
 def require(module: str, extra: str) -> ModuleType:

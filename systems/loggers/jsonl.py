@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from systems.files import write_atomically
 from systems.loggers.base import Record, Run
+from systems.strict_json import to_json
 
 FILE_NAME = "metrics.jsonl"
 
@@ -26,9 +28,10 @@ class JsonLinesLogger:
         self._file = path.open("a", encoding="utf-8")
 
     def log(self, record: Record) -> None:
-        """Writes a line and flushes it."""
+        """Writes a line, to the disk itself: no checkpoint is ever ahead of it."""
         self._file.write(_line(record))
         self._file.flush()
+        os.fsync(self._file.fileno())
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Closes the file."""
@@ -38,16 +41,14 @@ class JsonLinesLogger:
 def read_records(path: Path) -> list[dict[str, float]]:
     """The records of a `metrics.jsonl`; a last line that was cut off is left out."""
     records = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
-            values = json.loads(line)
-        except ValueError:
+            values = json.loads(line).items()
+        except (ValueError, AttributeError):
             break
-        records.append({k: math.nan if v is None else v for k, v in values.items()})
+        records.append({k: math.nan if v is None else v for k, v in values})
     return records
 
 
 def _line(record: Record) -> str:
-    # JSON has no NaN and no infinity.
-    finite = {k: v if math.isfinite(v) else None for k, v in record.items()}
-    return json.dumps(finite, allow_nan=False) + "\n"
+    return to_json(record) + "\n"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from systems.loggers.base import Record, Run, require
+from systems.strict_json import plain
 
 FOLDER = "NEPTUNE_DATA_DIRECTORY"
 """The environment variable by which the client is told where to write."""
@@ -29,19 +31,25 @@ class NeptuneLogger:
         try:
             with _writing_to(run.folder / ".neptune"):
                 self._run = neptune.init_run(mode=mode, name=run.name, **options)
-            self._run["config"] = neptune.utils.stringify_unsupported(dict(run.config))
         except Exception as error:
             raise ValueError(f"Neptune cannot start: {error}; try mode=offline") from error
+        try:
+            self._run["config"] = neptune.utils.stringify_unsupported(dict(run.config))
+        except Exception as error:
+            self._run.stop()
+            raise ValueError(f"Neptune does not take the run's options: {error}") from error
 
     def log(self, record: Record) -> None:
-        """Appends to each figure's series."""
+        """Appends to each figure's series, which take finite numbers alone."""
         for name, value in record.items():
-            self._run[f"training/{name}"].append(value, step=record["env_steps"])
+            if math.isfinite(value):
+                self._run[f"training/{name}"].append(value, step=record["env_steps"])
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Writes the summary and ends the run."""
-        for name, value in summary.items():
-            self._run[f"summary/{name}"] = value
+        for name, value in plain(summary).items():
+            if value is not None:
+                self._run[f"summary/{name}"] = value
         self._run.stop()
 
 

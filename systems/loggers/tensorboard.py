@@ -13,7 +13,7 @@ class TensorBoardLogger:
 
     def __init__(self, run: Run) -> None:
         self._writer = require("tensorboardX", "tensorboard").SummaryWriter(
-            str(run.folder / "tensorboard"),
+            str((run.folder / "tensorboard").absolute()),
             # What an interrupted process wrote after its last checkpoint is not shown twice.
             purge_step=run.first_update * run.timesteps_per_update + 1,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from systems.loggers.base import Record, Run, require
+from systems.loggers.base import FINISHED, STATUS, Record, Run, require
 
 
 class WandbLogger:
@@ -38,6 +38,9 @@ class WandbLogger:
         self._run.log(dict(record), step=int(record["env_steps"]))
 
     def finish(self, summary: Mapping[str, Any]) -> None:
-        """Sends the summary and ends the run."""
+        """Sends the summary and ends the run, as failed if anything ended it early."""
         self._run.summary.update(dict(summary))
-        self._run.finish()
+        if summary.get(STATUS, FINISHED) == FINISHED:
+            self._run.finish()
+        else:
+            self._run.finish(exit_code=1)

@@ -27,6 +27,16 @@ def write_idx(path: Path, array: np.ndarray) -> None:
     path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
 
 
+def prepare(folder: Path) -> None:
+    """Files as TensorFlow Datasets names them."""
+    folder.mkdir(parents=True)
+    for name in (
+        "train.array_record-00000-of-00001",
+        *(f"test.array_record-{shard:05d}-of-00002" for shard in range(2)),
+    ):
+        (folder / f"toy-{name}").touch()
+
+
 def check_refused(folder: Path, match: str) -> None:
     """One message, soon, that names the dataset, the file and what would help."""
     start = time.monotonic()
@@ -243,6 +253,31 @@ class TestOffline:
         monkeypatch.setattr(tfds, "_read", lambda name, folder: 1 / 0 if folder == prepared else 1)
         with pytest.raises(NotHere, match="TensorFlow Datasets: division by zero"):
             from_tfds(DATASETS["cifar10"], tmp_path)
+
+    def test_the_latest_version_is_the_one_of_the_greatest_numbers(self, tmp_path: Path) -> None:
+        for version in ("1.9.0", "1.10.0", "1.2.11"):
+            prepare(tmp_path / "tfds" / "toy" / version)
+        assert tfds.prepared_folder("toy") == tmp_path / "tfds" / "toy" / "1.10.0"
+
+    @pytest.mark.parametrize("name", ["2.0.0.incompleteAB12", "incomplete.AB12_2.0.0", ".2.0.0"])
+    def test_half_made_folders_do_not_count(self, tmp_path: Path, name: str) -> None:
+        home = tmp_path / "tfds" / "toy"
+        prepare(home / name)
+        assert tfds.prepared_folder("toy") is None
+        prepare(home / "1.0.0")
+        assert tfds.prepared_folder("toy") == home / "1.0.0"
+        (home / "3.0.0").mkdir()
+        prepare(home / "4.0.0")
+        (home / "4.0.0" / "toy-test.array_record-00001-of-00002").unlink()
+        assert tfds.prepared_folder("toy") == home / "1.0.0"
+
+    @pytest.mark.parametrize("name", ["a[b]", "*", "x\\y", "é ü", "a=b"])
+    def test_the_folder_may_have_any_name(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    ) -> None:
+        monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / name))
+        prepare(tmp_path / name / "toy" / "1.0.0")
+        assert tfds.prepared_folder("toy") == tmp_path / name / "toy" / "1.0.0"
 
     def test_nothing_is_asked_for_what_is_not_there(self, tmp_path: Path) -> None:
         with pytest.raises(NotHere, match="not among them"):

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
 import pytest
 
-from systems import rec_ippo
+from systems import rec_ippo, training
 from systems.config import PPOConfig
 from systems.devices import make_mesh
+from systems.registry import SYSTEMS
+from systems.types import Learner
 from tests.toys import Recall
 
 
@@ -35,3 +39,33 @@ def mesh_of(num_devices: int) -> jax.sharding.Mesh:
 @pytest.fixture(scope="session")
 def learner() -> rec_ippo.Learner:
     return rec_ippo.make_learner(Recall(), small_config())
+
+
+class _Once:
+    """Systems whose learners are made once, if they differ in nothing but how long they train."""
+
+    def __init__(self, learner: Learner) -> None:
+        self._made = {self._key("rec_ippo", Recall(), small_config(), mesh_of(1)): learner}
+
+    @staticmethod
+    def _key(name: str, env: Any, config: PPOConfig, mesh: jax.sharding.Mesh) -> Any:
+        return name, type(env), dataclasses.replace(config, total_timesteps=64), mesh.size
+
+    def __getitem__(self, name: str) -> Callable[..., Learner]:
+        make = SYSTEMS[name]
+
+        def once(env: Any, config: PPOConfig, mesh: jax.sharding.Mesh) -> Learner:
+            key = self._key(name, env, config, mesh)
+            if key not in self._made:
+                self._made[key] = make(env, config, mesh)
+            return self._made[key]
+
+        return once
+
+
+@pytest.fixture(scope="module")
+def compiled_once(learner: Learner) -> Iterator[None]:
+    """Trainings in this process share what they compile."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "SYSTEMS", _Once(learner))
+        yield

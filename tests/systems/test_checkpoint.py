@@ -1,3 +1,4 @@
+import json
 import shutil
 from pathlib import Path
 
@@ -123,6 +124,49 @@ def test_a_failed_save_leaves_what_was_there(states, tmp_path, monkeypatch):
     (tmp_path / f"{checkpoint.TEMPORARY}00000009" / "half").mkdir(parents=True)
     save(tmp_path, states[0], 3)
     assert updates(tmp_path) == [1, 3], "what a crash left is cleared away"
+
+
+def test_what_cannot_be_removed_is_a_warning(states, tmp_path, monkeypatch, capfd):
+    (tmp_path / f"{checkpoint.TEMPORARY}old" / "half").mkdir(parents=True)
+    save(tmp_path, states[0], 1)
+    save(tmp_path, states[0], 2, keep=1)
+    real = shutil.rmtree
+
+    def busy(path, **options):  # as where another machine has a file open
+        if tmp_path not in Path(path).parents:
+            real(path, **options)
+
+    monkeypatch.setattr(shutil, "rmtree", busy)
+    (tmp_path / f"{checkpoint.TEMPORARY}old" / "half").mkdir(parents=True)
+    save(tmp_path, states[1], 2)
+    save(tmp_path, states[1], 3, keep=1)
+    assert capfd.readouterr().err.count("could not be removed") >= 3
+    found = checkpoint.newest(tmp_path, pytest.fail)
+    assert found.update == 3
+    restored = checkpoint.restore(
+        checkpoint._read_manifest(tmp_path / "update_00000002"), states[0]
+    )
+    jax.tree.map(np.testing.assert_array_equal, restored, states[1])
+
+
+def test_other_files_beside_checkpoints_do_not_count(two, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(two, folder)
+    for name in ("update_", "update_9x", "update_best", "update_00000007.tmp", "update_ 8"):
+        (folder / name).mkdir()
+    (folder / "update_00000006").write_text("a file")
+    shutil.copytree(folder / "update_00000001", folder / "update_100000001")
+    assert [int(path.name[7:]) for path in checkpoint.folders(folder)] == [100000001, 2, 1]
+    assert checkpoint.newest(folder, pytest.fail).path.name == "update_100000001"
+
+
+def test_a_score_that_is_no_number_is_none(states, tmp_path):
+    save(tmp_path, states[0], 1, score=2.0)
+    save(tmp_path, states[0], 2, score=float("nan"))
+    save(tmp_path, states[0], 3, score=1.0, keep=1)
+    assert updates(tmp_path) == [1, 3]
+    text = (tmp_path / "update_00000003" / "manifest.json").read_text()
+    json.loads(text, parse_constant=pytest.fail)
 
 
 def test_a_full_disk_is_found_before_anything_is_written(states, tmp_path, monkeypatch):

@@ -1,3 +1,4 @@
+import contextlib
 import importlib
 import io
 import json
@@ -73,11 +74,37 @@ def test_marl_evals_layout(run, tmp_path):
     assert marl_eval_steps(tmp_path) == {
         "step_0": {"step_count": 10, "elapsed_time": 1, "episode_return": [2.0]},
         "step_1": {"step_count": 30, "elapsed_time": 4, "episode_return": [1.0]},
+        "absolute_metrics": {"episode_return": [2.0]},
     }
     logger.finish({})
-    assert marl_eval_steps(tmp_path)["absolute_metrics"] == {"episode_return": [2.0]}
+    assert list(marl_eval_steps(tmp_path))[-1] == "absolute_metrics"
     MarlEvalLogger(make_run(tmp_path, first_update=2))
-    assert list(marl_eval_steps(tmp_path)) == ["step_0"]
+    assert list(marl_eval_steps(tmp_path)) == ["step_0", "absolute_metrics"]
+    MarlEvalLogger(make_run(tmp_path, first_update=0))
+    assert not (tmp_path / "marl_eval.json").exists()
+
+
+def test_what_marl_eval_reads_is_whole_after_every_update_of_a_run_that_diverges(run, tmp_path):
+    logger = MarlEvalLogger(run)
+    path = tmp_path / "marl_eval.json"
+    returns = [None, 1.0, math.nan, 3.0, math.inf, 2.0]
+    for update, value in enumerate(returns, start=1):
+        logger.log(record(update, **({} if value is None else {"episode_return": value})))
+        if update == 1:
+            assert not path.exists(), "a file without a step is refused"
+            continue
+        steps = strict(path.read_text())["ganno"]["toy"]["rec_ippo"]["seed_3"]
+        seen = [v for v in returns[:update] if v is not None and math.isfinite(v)]
+        assert [step["episode_return"] for step in steps.values()] == [
+            *([v] for v in seen), [max(seen)]
+        ]  # fmt: skip
+    path.write_text("{}")
+    with pytest.raises(ValueError, match="is not this run's"):
+        MarlEvalLogger(run)
+
+
+def strict(text):
+    return json.loads(text, parse_constant=pytest.fail)
 
 
 def test_the_console_without_a_terminal_prints_lines_and_a_summary(run):
@@ -109,9 +136,10 @@ def test_a_logger_that_fails_warns_once_and_stops_nothing():
             raise OSError("no network")
 
         def finish(self, summary):
-            raise AssertionError("it was dropped")
+            closed.append(summary)
+            raise OSError("still no network")
 
-    seen, warnings = [], []
+    seen, warnings, closed = [], [], []
     good = SimpleNamespace(log=seen.append, finish=seen.append)
     loggers = Loggers([("broken", Broken()), ("good", good)], warnings.append)
     for update in (1, 2):
@@ -120,6 +148,144 @@ def test_a_logger_that_fails_warns_once_and_stops_nothing():
     assert seen == [record(1), record(2), {"done": 1}]
     assert len(warnings) == 1
     assert "'broken' failed and is dropped; training goes on: no network" in warnings[0]
+    assert closed == [{"status": "failed: OSError: no network"}]
+
+
+class Recorder:
+    """A logger that must be closed once."""
+
+    def __init__(self, run=None):
+        self.finished = []
+
+    def log(self, record):
+        pass
+
+    def finish(self, summary):
+        self.finished.append(summary)
+
+
+@pytest.mark.parametrize("error", [None, ValueError("bad"), KeyboardInterrupt(), SystemExit(3)])
+def test_whatever_ends_a_run_every_logger_is_closed_once(error):
+    loggers = [Recorder(), Recorder()]
+    with contextlib.suppress(BaseException), Loggers([("a", loggers[0])]) as sink:
+        sink.add("b", loggers[1])
+        if error is None:
+            sink.finish({"status": "finished", "steps": 1})
+        else:
+            raise error
+    expected = {"status": "finished", "steps": 1}
+    if error is not None:
+        expected = {"status": f"failed: {type(error).__name__}: {error}"}
+    for logger in loggers:
+        assert logger.finished == [expected]
+
+
+def test_those_that_have_started_are_closed_if_a_later_one_cannot(run, monkeypatch):
+    first = Recorder()
+    monkeypatch.setitem(LOGGERS._members, "first", lambda run: first)
+    with pytest.raises(ValueError, match="cannot start"):
+        make_loggers({"first": None, "console": {"colour": "red"}}, run)
+    (summary,) = first.finished
+    assert summary["status"].startswith("failed: ValueError: logger 'console' cannot start")
+
+
+class FakeWandb(SimpleNamespace):
+    """As the client: while one run is active, `init` returns that one."""
+
+    def __init__(self):
+        super().__init__(active=None, runs=[])
+
+    def init(self, **options):
+        if self.active is None:
+            self.active = SimpleNamespace(
+                options=options, rows=[], summary={}, exit_code=None, finish=self.finish,
+                log=lambda row, step: self.active.rows.append((step, row)),
+            )  # fmt: skip
+            self.runs.append(self.active)
+        return self.active
+
+    def finish(self, exit_code=0):
+        self.active.exit_code, self.active = exit_code, None
+
+
+def test_in_a_sweep_each_job_has_a_wandb_run_of_its_own(tmp_path, monkeypatch):
+    wandb = FakeWandb()
+    monkeypatch.setitem(sys.modules, "wandb", wandb)
+    for job, fails in enumerate((True, False)):
+        with (
+            contextlib.suppress(RuntimeError),
+            make_loggers({"wandb": None}, make_run(tmp_path / str(job))) as sink,
+        ):
+            sink.log(record(1, loss=math.nan))
+            if fails:
+                raise RuntimeError("diverged")
+            sink.finish({"status": "finished", "return": 1.0})
+    assert wandb.active is None
+    assert [len(run.rows) for run in wandb.runs] == [1, 1]
+    assert [run.exit_code for run in wandb.runs] == [1, 0]
+    assert [run.summary["status"] for run in wandb.runs] == [
+        "failed: RuntimeError: diverged", "finished",
+    ]  # fmt: skip
+
+
+def test_neptune_takes_finite_numbers_alone_and_is_stopped(run, monkeypatch):
+    class Series(list):
+        def append(self, value, step):
+            assert math.isfinite(value)
+            super().append((step, value))
+
+    class Client(dict):
+        stopped = 0
+
+        def __missing__(self, name):
+            self[name] = Series()
+            return self[name]
+
+        def stop(self):
+            self.stopped += 1
+
+    clients = []
+
+    def init_run(**options):
+        clients.append(Client())
+        return clients[-1]
+
+    stringify = SimpleNamespace(stringify_unsupported=lambda options: options)
+    neptune = SimpleNamespace(init_run=init_run, utils=stringify)
+    monkeypatch.setitem(sys.modules, "neptune", neptune)
+    with contextlib.suppress(RuntimeError), make_loggers({"neptune": None}, run) as sink:
+        sink.log(record(1, loss=math.nan, reward=2.0))
+        raise RuntimeError("diverged")
+    (client,) = clients
+    assert client.stopped == 1
+    assert client["training/reward"] == [(10, 2.0)]
+    assert "training/loss" not in client
+    assert client["summary/status"] == "failed: RuntimeError: diverged"
+
+    def refuse(options):
+        raise TypeError("what is this")
+
+    stringify.stringify_unsupported = refuse
+    with pytest.raises(ValueError, match="does not take the run's options: what is this"):
+        make_loggers({"neptune": None}, run)
+    assert clients[-1].stopped == 1
+
+
+def test_metrics_are_on_the_disk_before_a_checkpoint_may_be(run, monkeypatch):
+    synced = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    sink = make_loggers({"jsonl": None}, run)
+    for update in (1, 2):
+        sink.log(record(update))
+        assert len(synced) == update
+    sink.finish({})
+
+
+def test_metrics_with_a_damaged_end_are_read_as_far_as_they_go(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    for damage in (b"\0\0\0", b"\xff\xfe", b"1\n", b'{"update": 2'):
+        path.write_bytes(b'{"update": 1}\n' + damage)
+        assert read_records(path) == [{"update": 1}]
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,8 @@ from tests.systems.test_training import train_for
 
 ROOT = Path(__file__).resolve().parents[2]
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 
 class Broken(io.StringIO):
     """As a pipe whose reader has ended, or a full disk."""

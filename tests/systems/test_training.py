@@ -2,6 +2,7 @@ import errno
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,13 +18,15 @@ from systems import rec_ippo, runs
 from systems.errors import StorageError, TrainingDivergedError
 from systems.loggers import LOGGERS
 from systems.loggers.jsonl import read_records
-from systems.policy import load_policy
+from systems.policy import load_policy, save_policy
 from systems.training import TrainResult, train
 from tests.systems.conftest import small_config
 from tests.toys import Recall
 
 ROOT = Path(__file__).resolve().parents[2]
 UPDATES = 6
+
+pytestmark = pytest.mark.usefixtures("compiled_once")
 
 
 def train_for(updates: int, folder: Path | None = None, **options) -> TrainResult:
@@ -86,7 +89,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(uninterrupted, tm
     assert_same(again, uninterrupted)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_ends_the_run_after_its_update_and_it_can_go_on(
     uninterrupted, tmp_path, monkeypatch, capfd, number
 ):
@@ -146,6 +149,57 @@ def test_a_run_killed_at_random_points_goes_on_as_if_nothing_had_happened(uninte
     assert without_times(read_records(tmp_path / "metrics.jsonl")) == without_times(
         uninterrupted.records
     )
+
+
+def test_resuming_writes_again_what_a_crash_left_out(uninterrupted, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(uninterrupted.folder, folder)
+    for name in ("policy.npz", "training.png"):
+        (folder / name).unlink()
+    resumed = train_for(UPDATES, folder, resume=True)
+    assert_same(resumed, uninterrupted)
+    policy = load_policy(folder, Recall())
+    jax.tree.map(np.testing.assert_array_equal, policy.params, uninterrupted.policy.params)
+    assert policy.information == load_policy(uninterrupted.folder).information
+    assert (folder / "training.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("stale", ["earlier", "damaged", "absent"])
+def test_a_policy_is_the_one_of_the_checkpoint_that_a_run_goes_on_from(
+    uninterrupted, learner, tmp_path, stale
+):
+    folder = tmp_path / "run"
+    shutil.copytree(uninterrupted.folder, folder)
+    run = runs.TrainingRun(
+        env=Recall(), environment={"name": "Recall"}, system="rec_ippo", config=small_config(),
+        seed=0, folder=folder, keep=3, num_devices=1, documents={},
+    )  # fmt: skip
+    path, state = folder / "policy.npz", learner.init(jax.random.PRNGKey(0))
+    if stale == "damaged":
+        path.write_bytes(path.read_bytes()[:100])
+    elif stale == "absent":
+        path.unlink()
+    else:
+        at = runs.Progress(state=state, update=0, seconds=0.0, records=[])
+        save_policy(run.policy(at), path, overwrite=True)
+    at = run.start(run.open(resume=True), state)
+    assert at.update == UPDATES
+    policy = load_policy(folder)
+    jax.tree.map(np.testing.assert_array_equal, policy.params, uninterrupted.policy.params)
+    assert policy.information["training"]["updates"] == UPDATES
+
+
+def test_a_run_that_was_killed_before_its_first_checkpoint_begins_anew(tmp_path, capfd):
+    (tmp_path / "metrics.jsonl").write_text('{"update": 1, "env_steps": 64, "half')
+    (tmp_path / "checkpoints" / ".writing_1" / "state").mkdir(parents=True)
+    assert runs.has_run(tmp_path)
+    with pytest.raises(ValueError, match="or resume that run"):
+        train_for(1, tmp_path)
+    assert [r["update"] for r in train_for(1, tmp_path, resume=True).records] == [1]
+    assert "ended before its first checkpoint and begins anew" in capfd.readouterr().err
+    shutil.rmtree(tmp_path / "checkpoints")
+    with pytest.raises(ValueError, match="no checkpoint to resume from"):
+        train_for(1, tmp_path, resume=True)
 
 
 def test_a_damaged_newest_checkpoint_costs_only_time(uninterrupted, tmp_path, capfd):
@@ -227,14 +281,30 @@ def test_a_disk_that_fills_up_leaves_the_checkpoint_before(tmp_path, monkeypatch
     assert train_for(UPDATES, tmp_path, resume=True).records[-1]["update"] == UPDATES
 
 
-def test_gives_up_after_too_many_updates_that_are_not_finite(tmp_path):
+def test_gives_up_after_too_many_updates_that_are_not_finite(tmp_path, monkeypatch):
     class Poison(Recall):
         def step(self, state, action):
             state, timestep = super().step(state, action)
             return state, timestep.replace(reward=jnp.full_like(timestep.reward, jnp.nan))
 
+    finished = []
+
+    class Open:
+        def __init__(self, run):
+            pass
+
+        def log(self, record):
+            assert not finished
+
+        def finish(self, summary):
+            finished.append(summary["status"])
+
+    monkeypatch.setitem(LOGGERS._members, "open", Open)
+    loggers = {"jsonl": None, "open": None}
     with pytest.raises(TrainingDivergedError, match=r"3 updates in a row .* are in .*Try lower"):
-        train(Poison(), small_config(), output_dir=tmp_path, max_skipped_updates=3)
+        train(Poison(), small_config(), output_dir=tmp_path, max_skipped_updates=3, loggers=loggers)
+    assert [status.partition(":")[0] for status in finished] == ["failed"]
+    assert "TrainingDivergedError" in finished[0]
     records = read_records(tmp_path / "metrics.jsonl")
     assert [r["skipped_updates"] for r in records] == [1, 2, 3]
     assert np.isnan(records[0]["value_loss"])

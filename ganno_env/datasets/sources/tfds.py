@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import socket
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,8 @@ from ganno_env.datasets.checks import checked
 
 METADATA_HOST = "storage.googleapis.com"
 PROBE_SECONDS = 2.0
+VERSION = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+")
+SHARD = re.compile(r"(?P<split>.+)\.array_record-[0-9]+-of-(?P<total>[0-9]+)")
 PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
 
 
@@ -58,10 +62,24 @@ def _check_can_prepare(spec: DatasetSpec) -> None:
 
 
 def prepared_folder(name: str) -> Path | None:
-    """Where the dataset lies prepared for random access, the latest version, if it does."""
+    """Where the dataset lies prepared for random access, the latest version, if it does.
+
+    What an interrupted preparation or copy left is passed over.
+    """
     home = Path(os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")).expanduser()
-    files = (home / name).glob("*/*.array_record-*")
-    return max((file.parent for file in files), default=None)
+    versions = {
+        tuple(map(int, folder.name.split("."))): folder
+        for folder in (home / name).glob("*")
+        if VERSION.fullmatch(folder.name) and _is_whole(folder)
+    }
+    return versions[max(versions)] if versions else None
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether a folder has files, and of each split as many as their names say that there are."""
+    shards = [match for path in folder.glob("*") if (match := SHARD.fullmatch(path.name))]
+    counts = Counter((match["split"], int(match["total"])) for match in shards)
+    return bool(counts) and all(count == total for (_, total), count in counts.items())
 
 
 def unreachable(hosts: Sequence[str], timeout: float = PROBE_SECONDS) -> list[str]:
