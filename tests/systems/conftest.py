@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -49,7 +48,8 @@ class _Once:
 
     @staticmethod
     def _key(name: str, env: Any, config: PPOConfig, mesh: jax.sharding.Mesh) -> Any:
-        return name, type(env), dataclasses.replace(config, total_timesteps=64), mesh.size
+        options = config.model_dump(exclude={"total_timesteps"})
+        return name, type(env), tuple(options.items()), mesh.size
 
     def __getitem__(self, name: str) -> Callable[..., Learner]:
         make = SYSTEMS[name]
