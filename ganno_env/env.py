@@ -149,6 +149,15 @@ class NetworkTraining(jumanji.Environment[State, specs.MultiDiscreteArray, Obser
         )
 
     @cached_property
+    def normalised_features(self) -> tuple[bool, ...]:
+        """Whether a system should normalise each column of `agents_view`: `Feature.normalised`."""
+        return tuple(
+            FEATURES[name].normalised
+            for name in self.features
+            for _ in FEATURES[name].column_names(name, self.actions)
+        )
+
+    @cached_property
     def observation_spec(self) -> specs.Spec[Observation]:
         """Features, action mask and step count of each agent."""
         return make_observation_spec(

@@ -8,11 +8,10 @@ from collections.abc import Callable
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from ganno_env.limits import LOSS, within
 from ganno_env.registry import Registry
 from ganno_env.types import Metrics
 
-LARGEST_LOSS = 10.0
-"""Losses are clipped to this before they become a reward: a diverged network's has no number."""
 SMALLEST_ERROR = 1e-3
 """Error rates are no less than this before their logarithm is taken."""
 
@@ -87,6 +86,4 @@ def _log_error(metrics: Metrics) -> Array:
 
 
 def _loss(metrics: Metrics) -> Array:
-    return jnp.nan_to_num(
-        jnp.minimum(metrics.validation_loss, LARGEST_LOSS), nan=LARGEST_LOSS, posinf=LARGEST_LOSS
-    )
+    return within(metrics.validation_loss, LOSS)

@@ -10,8 +10,9 @@ from jumanji import specs
 from jumanji.types import StepType, TimeStep
 
 from ganno_env.controls import LEARNING_RATE
-from ganno_env.observations import LARGEST_VALUE, View, observe
-from ganno_env.types import Observation, State
+from ganno_env.limits import LOSS, within
+from ganno_env.observations import View, non_finite, observe
+from ganno_env.types import Observation
 
 
 def make_observation_spec(
@@ -51,22 +52,18 @@ def make_timestep(
         reward=jnp.full(agents, reward, jnp.float32),
         discount=jnp.full(agents, 1.0 - last, jnp.float32),
         observation=observation,
-        extras=_scalars(state),
+        extras=_scalars(view),
     )
 
 
-def _scalars(state: State) -> dict[str, Float[Array, ""]]:
+def _scalars(view: View) -> dict[str, Float[Array, ""]]:
     """For logs: numbers, whatever the network does."""
-    metrics = state.metrics
-    losses = (metrics.train_loss, metrics.validation_loss)
-    train_loss, validation_loss = (
-        jnp.nan_to_num(jnp.minimum(x, LARGEST_VALUE), nan=LARGEST_VALUE) for x in losses
-    )
+    state, metrics = view.state, view.state.metrics
     return {
-        "train_loss": train_loss,
+        "train_loss": within(metrics.train_loss, LOSS),
         "train_accuracy": metrics.train_accuracy,
-        "validation_loss": validation_loss,
+        "validation_loss": within(metrics.validation_loss, LOSS),
         "validation_accuracy": metrics.validation_accuracy,
         "learning_rate": jnp.mean(state.controls[LEARNING_RATE.name]),
-        "diverged": 1.0 - jnp.isfinite(sum(losses)).astype(jnp.float32),
+        "diverged": non_finite(view),
     }

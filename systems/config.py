@@ -16,7 +16,8 @@ class PPOConfig(Options):
     """Every option of rec-IPPO and rec-MAPPO, checked on construction (`ValueError`).
 
     The defaults are the paper's (appendix D), and Mava 0.2.0's where the paper is silent, but for
-    `observation_clip`, which both lack and an unseen network needs (`normalise_observations`).
+    the normalisation of observations, where an unseen network asks for more than both have: columns
+    that are not normalised, such as one-hots, and `observation_clip` (`systems.normalisation`).
     """
 
     total_timesteps: Count = 50_000
@@ -69,9 +70,10 @@ class PPOConfig(Options):
     normalise_values: bool = True
     """Whether values are, by running statistics of their targets."""
     normalise_observations: bool = True
-    """Whether observations are, by running statistics, then cut off at `observation_clip`."""
+    """Whether observations are, by running statistics, but for one-hots and flags; all are then cut
+    off at `observation_clip`."""
     observation_clip: Positive = 10.0
-    """Where normalised observations are cut off."""
+    """Where observations are cut off, in standard deviations."""
     evaluation_greedy: bool = False
     """Whether the trained policy takes its most probable actions; by default it samples, as it was
     trained to."""

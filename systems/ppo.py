@@ -30,19 +30,26 @@ from systems.types import ActorCritic, CriticView, Learned, Metrics, Sequences, 
 
 @dataclasses.dataclass(frozen=True)
 class Parts:
-    """What a learner is made of; nothing here changes in training."""
+    """What a learner is made of; nothing here changes in training.
+
+    `normalised` says which of the observation's columns are, see `update_statistics`.
+    """
 
     config: PPOConfig
+    normalised: tuple[bool, ...]
     actor: networks.Actor
     critic: networks.Critic
     critic_view: CriticView
     optimisers: ActorCritic
 
 
-def make_parts(config: PPOConfig, num_actions: int, critic_view: CriticView) -> Parts:
+def make_parts(
+    config: PPOConfig, num_actions: int, critic_view: CriticView, normalised: tuple[bool, ...]
+) -> Parts:
     """The networks and optimisers that `config` describes."""
     return Parts(
         config=config,
+        normalised=normalised,
         actor=networks.make_actor(config, num_actions),
         critic=networks.Critic(config.critic_layers),
         critic_view=critic_view,
@@ -124,7 +131,9 @@ def learn(
     )
     statistics = learned.observation_statistics
     if config.normalise_observations:
-        statistics = update_statistics(statistics, transitions.observation.agents_view)
+        statistics = update_statistics(
+            statistics, transitions.observation.agents_view, parts.normalised
+        )
     learned = Learned(
         params=params,
         optimiser_states=optimiser_states,

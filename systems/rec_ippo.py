@@ -24,7 +24,11 @@ from ganno_env.vector import MultiAgentEnvironment, VectorEnv
 from systems import networks
 from systems.config import PPOConfig
 from systems.devices import ENVS, check_divides, make_mesh
-from systems.normalisation import initial_statistics, normalise_observations
+from systems.normalisation import (
+    initial_statistics,
+    normalise_observations,
+    normalised_features,
+)
 from systems.ppo import Parts, learn, make_parts, policy
 from systems.types import (
     Acting,
@@ -66,7 +70,7 @@ def make_learner(
     mesh = make_mesh(jax.devices(), 1) if mesh is None else mesh
     check_divides(config.num_envs, mesh.size)
     vector_env = VectorEnv(env)
-    parts = make_parts(config, vector_env.action_dim, critic_view)
+    parts = make_parts(config, vector_env.action_dim, critic_view, normalised_features(env))
     everywhere = NamedSharding(mesh, PartitionSpec())
     names = (field.name for field in dataclasses.fields(LearnerState))
     parts_of_state: dict[str, Any] = dict.fromkeys(names, everywhere)

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+
 from ganno_env import NetworkTraining, make_env
+from ganno_env.types import State
 
 ARGUMENTS: dict[str, Any] = {
     "dataset": "digits",
@@ -22,3 +28,28 @@ ARGUMENTS: dict[str, Any] = {
 def small_env(**changes: Any) -> NetworkTraining:
     """Two agents and four steps of five updates, with some of `make_env`'s arguments changed."""
     return make_env(**(ARGUMENTS | changes))
+
+
+@functools.cache
+def some_states() -> tuple[State, State]:
+    """States of `small_env`'s first episodes, and of networks that diverged, each stacked.
+
+    They are the same whatever features are chosen.
+    """
+    env = small_env()
+    reset, step = jax.jit(env.reset), jax.jit(env.step)
+    sound, diverged = [], []
+    for seed in range(4):
+        state, _ = reset(jax.random.PRNGKey(seed))
+        for _ in range(env.time_limit):
+            sound.append(state)
+            state, _ = step(state, jnp.array([7, 3], jnp.int32))
+    start = sound[1]
+    for poison in (jnp.nan, jnp.inf, -jnp.inf, 1e30, 1e10):
+        params = jax.tree.map(lambda x, by=poison: x * by, start.inner.params)
+        inner = dataclasses.replace(start.inner, params=params)
+        diverged.append(
+            step(dataclasses.replace(start, inner=inner), jnp.array([7, 3], jnp.int32))[0]
+        )
+    one, other = (jax.tree.map(lambda *x: jnp.stack(x), *states) for states in (sound, diverged))
+    return one, other

@@ -17,7 +17,7 @@ from ganno_env.rewards import REWARDS
 from ganno_env.schedules import SCHEDULES
 from ganno_env.types import LAYER_KINDS, Metrics
 from systems.registry import SYSTEMS
-from tests.small import small_env
+from tests.small import small_env, some_states
 
 IMAGES = jax.random.normal(jax.random.key(0), (4, 8, 8, 1))
 LABELS = jnp.array([0, 1, 2, 3])
@@ -78,14 +78,34 @@ def test_networks_lowerings_agree(name):
     np.testing.assert_allclose(*logits, rtol=1e-3, atol=1e-4)
 
 
+@pytest.fixture(scope="module")
+def states():
+    """At resets, after steps, of networks that diverged, and of ones of which all measures fail."""
+    sound, diverged = some_states()
+    failed = [
+        dataclasses.replace(sound, metrics=metrics, statistics=statistics)
+        for number in (jnp.nan, jnp.inf, -jnp.inf)
+        for metrics, statistics in [
+            jax.tree.map(
+                lambda x, by=number: jnp.full_like(x, by), (sound.metrics, sound.statistics)
+            )
+        ]
+    ]
+    return jax.tree.map(lambda *x: jnp.concatenate(x), sound, diverged, *failed)
+
+
 @pytest.mark.parametrize("features", [*FEATURE_SETS, *((name,) for name in FEATURES)])
-def test_features_are_finite_and_named(features):
+def test_features_are_finite_named_and_within_their_limits(features, states):
     env = small_env(features=features)
-    _, timestep = jax.eval_shape(env.reset, jax.random.PRNGKey(0))
-    view = timestep.observation.agents_view
-    assert view.shape == (env.num_agents, len(env.feature_names))
+    view = jax.jit(jax.vmap(env.observe))(states).observation.agents_view
+    assert view.shape[1:] == (env.num_agents, len(env.feature_names))
     assert view.dtype == np.float32
-    assert len(set(env.feature_names)) == len(env.feature_names)
+    assert jnp.isfinite(view).all()
+    assert len(set(env.feature_names)) == len(env.normalised_features) == view.shape[-1]
+    for column, name in enumerate(env.feature_names):
+        least, greatest = FEATURES[name.split("=")[0]].limits
+        assert (view[..., column] >= np.float32(least)).all(), name
+        assert (view[..., column] <= np.float32(greatest)).all(), name
 
 
 @pytest.mark.parametrize("name", OPTIMISERS)

@@ -27,7 +27,7 @@ def rolled_out():
     env = Recall(time_limit=5)
     config = small_config()
     vector_env = rec_ippo.VectorEnv(env)
-    parts = ppo.make_parts(config, env.action_dim, rec_ippo.own_view)
+    parts = ppo.make_parts(config, env.action_dim, rec_ippo.own_view, (True,) * 3)
     state = jax.jit(lambda key: rec_ippo.init(parts, vector_env, mesh_of(1), key))(KEY)
     learned = state.learned
     # Weights and statistics at which differences would show.
