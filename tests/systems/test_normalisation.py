@@ -67,8 +67,8 @@ def test_normalise_as_numpy_does(stream, x):
         statistics = update(statistics, batch)
     everything = np.concatenate([batch.reshape(-1, 2) for batch in stream]).astype(np.float64)
     mean, std = everything.mean(0), everything.std(0)
-    # Where a column's deviation is far above float32's rounding of its values, and where it is 0.
-    clear = std > 1e-3 * np.abs(everything).max(0)
+    # Far above float32's rounding of the values, and its square within what float32 has.
+    clear = std > np.maximum(1e-3 * np.abs(everything).max(0), 1e-15)
     constant = (everything == everything[0]).all(0)
     expected = (x - mean) / np.where(clear, std, 1.0)
     actual = normalise(statistics, x)
