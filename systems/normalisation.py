@@ -19,7 +19,7 @@ SMALLEST_RELATIVE_STD = 1e-6
 
 Eight times float32's resolution: numbers that close are one number, computed in two programs or
 rounded in two sums. It is relative because a column's unit is anybody's choice: learning rates of
-1e-5 that differ by a tenth do vary. (Deviations below 1e-19 do not: float32 has no squares of them.)
+1e-5 that differ by a tenth do vary. (Below 1e-19 nothing does: float32 has no squares of that.)
 """
 LARGEST_INPUT = 1e9
 """Inputs count as no larger than this: their squares then stay well inside float32."""
