@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 from ganno_env.evaluation import GridRunner, Method
 from ganno_env.types import RunRecord
 from systems.cells import Cell, CellStore
 from systems.options import Experiment
-
-SECONDS_BETWEEN_LINES = 15.0
-"""How often progress is told where there is no terminal."""
+from systems.progress import ProgressReporter, Unit
 
 
 def cells_of(experiment: Experiment, methods: Sequence[Method]) -> list[Cell]:
@@ -66,10 +55,11 @@ def run_cells(
     console.print(
         f"{experiment.name}: {len(mine)} runs" + (f", {kept} of them made before" if kept else "")
     )
-    with _Told(console, len(missing)) as told:
+    units = [Unit(batch.programs, batch.size, len(batch.numbers)) for batch in runner.plan(specs)]
+    with ProgressReporter(console, units) as progress:
         for number, record in runner.iterate(specs):
             store.save(missing[number], record)
-            told.done(missing[number].method)
+            progress.done(missing[number].method)
 
 
 def load_cells(
@@ -88,46 +78,3 @@ def plain(records: Mapping[Cell, RunRecord]) -> list[dict[str, Any]]:
         | {f.name: getattr(record, f.name).tolist() for f in dataclasses.fields(record)}
         for cell, record in records.items()
     ]
-
-
-class _Told:
-    """A bar with the time left, or, where there is no terminal, a line now and then."""
-
-    def __init__(self, console: Console, total: int) -> None:
-        self._console = console
-        self._total = total
-        self._count = 0
-        self._began = self._last = time.monotonic()
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=console,
-            disable=not console.is_terminal,
-        )
-        self._task = self._bar.add_task("compiling", total=total)
-
-    def __enter__(self) -> _Told:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._bar.stop()
-
-    def done(self, method: str) -> None:
-        """Takes note of a run that is done."""
-        self._count += 1
-        self._bar.update(self._task, advance=1, description=method)
-        now = time.monotonic()
-        if not self._console.is_terminal and (
-            now - self._last >= SECONDS_BETWEEN_LINES or self._count == self._total
-        ):
-            self._last = now
-            left = (now - self._began) / self._count * (self._total - self._count)
-            self._console.print(
-                f"{self._count} of {self._total} runs ({method}), about {left:.0f} s left",
-                soft_wrap=True,
-            )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -62,6 +62,25 @@ class _Kind(NamedTuple):
         return tuple(change for change in self.changes if change[0] not in OBSERVED)
 
 
+class Batch(NamedTuple):
+    """Runs that are made together, and end together.
+
+    Attributes:
+        kind: what they have in common.
+        size: how many are computed, on all devices: the last is repeated if there are fewer.
+        numbers: their places among the specs.
+    """
+
+    kind: _Kind
+    size: int
+    numbers: tuple[int, ...]
+
+    @property
+    def programs(self) -> Hashable:
+        """Batches with the same value share the programs that are slow to compile."""
+        return self.kind.training, self.size
+
+
 class GridRunner:
     """Runs grids in one environment, keeping what it has compiled.
 
@@ -97,16 +116,25 @@ class GridRunner:
 
     def iterate(self, specs: Sequence[RunSpec]) -> Iterator[tuple[int, RunRecord]]:
         """Each run's place in `specs` and its record, as they are done."""
+        for batch in self.plan(specs):
+            chosen = [specs[number] for number in batch.numbers]
+            records = self._run_together(batch.kind, chosen, batch.size)
+            yield from zip(batch.numbers, records, strict=True)
+
+    def plan(self, specs: Sequence[RunSpec]) -> list[Batch]:
+        """The batches that `iterate` runs, in order."""
         kinds: dict[_Kind, list[int]] = {}
         for number, spec in enumerate(specs):
             kind = _Kind(spec.changes, spec.controller.decide, spec.controller.schedules)
             kinds.setdefault(kind, []).append(number)
+        batches: list[Batch] = []
         for kind, numbers in kinds.items():
             size = min(self._runs_at_once or len(numbers), len(numbers))
-            for start in range(0, len(numbers), size):
-                chosen = numbers[start : start + size]
-                records = self._run_together(kind, [specs[n] for n in chosen], size)
-                yield from zip(chosen, records, strict=True)
+            batches += [
+                Batch(kind, size, tuple(numbers[start : start + size]))
+                for start in range(0, len(numbers), size)
+            ]
+        return batches
 
     def _run_together(self, kind: _Kind, specs: Sequence[RunSpec], size: int) -> list[RunRecord]:
         """Runs of one kind: the last is repeated until there are `size`, on all devices."""

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import datetime
 import time
 from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import TextColumn
 from rich.table import Table
 
 from systems.loggers.base import Record, Run
 from systems.output import make_console
+from systems.progress import Clock, TimeLeft, Unit, make_bar
 
 SHOWN = ("episode_return", "reward", "entropy", "steps_per_second")
 
@@ -31,25 +24,24 @@ class ConsoleLogger:
         run: what is logged.
         every: without a terminal, seconds between two lines.
         console: rich's console; standard error if not given.
+        clock: the time, in seconds.
     """
 
-    def __init__(self, run: Run, every: float = 10.0, console: Console | None = None) -> None:
+    def __init__(
+        self,
+        run: Run,
+        every: float = 10.0,
+        console: Console | None = None,
+        clock: Clock = time.monotonic,
+    ) -> None:
         self._console = console or make_console(stderr=True)
+        self._clock = clock
         self._run = run
         self._every = every
         self._last_line = -every
-        self._first: tuple[int, float] | None = None
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[figures]}"),
-            console=self._console,
-            disable=not self._console.is_terminal,
-        )
+        self._left = TimeLeft([Unit("update")] * (run.num_updates - run.first_update), clock)
+        figures = TextColumn("{task.fields[figures]}", markup=False)
+        self._progress = make_bar(self._console, self._left, figures)
         self._console.print(
             f"{run.name}: {run.num_updates} updates of {run.timesteps_per_update} environment "
             "steps; the first includes compilation",
@@ -64,16 +56,15 @@ class ConsoleLogger:
         """Moves the bar, or prints a line if the last one is old enough."""
         figures = "  ".join(f"{name} {record[name]:.4g}" for name in SHOWN if name in record)
         update = int(record["update"])
+        self._left.done()
         self._progress.update(self._task, completed=update, figures=figures)
         if record.get("skipped_updates_in_a_row"):
             self._console.print(f"update {update} was not finite and is skipped")
-        now = time.monotonic()
-        self._first = self._first or (update, now)
+        now = self._clock()
         is_due = now - self._last_line >= self._every or update == self._run.num_updates
         if not self._console.is_terminal and is_due:
             self._last_line = now
-            left = self._left(update, now)
-            line = f"update {update}/{self._run.num_updates}  {figures}  left {left}"
+            line = f"update {update}/{self._run.num_updates}  {figures}  left {self._left}"
             self._console.print(line, soft_wrap=True)
 
     def finish(self, summary: Mapping[str, Any]) -> None:
@@ -83,11 +74,3 @@ class ConsoleLogger:
         for name, value in summary.items():
             table.add_row(name, f"{value:.6g}" if isinstance(value, float) else str(value))
         self._console.print(table)
-
-    def _left(self, update: int, now: float) -> str:
-        # By the updates since the first one, whose compilation says nothing of the others.
-        first, then = self._first or (update, now)
-        if update == first:
-            return "?"
-        seconds = int((now - then) / (update - first) * (self._run.num_updates - update))
-        return str(datetime.timedelta(seconds=seconds))

@@ -1,0 +1,183 @@
+"""How far work has come, and how long the rest of it takes."""
+
+from __future__ import annotations
+
+import datetime
+import itertools
+import time
+from collections.abc import Callable, Hashable, Sequence
+from typing import NamedTuple
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.text import Text
+
+SECONDS_BETWEEN_LINES = 15.0
+"""How often progress is told where there is no terminal."""
+UNKNOWN = "?"
+Clock = Callable[[], float]
+
+
+class Unit(NamedTuple):
+    """Work that is done at once.
+
+    Attributes:
+        kind: units of a kind run the same compiled programs, which the first of them waits for.
+        size: how much work it is, beside the others.
+        runs: how many runs end with it.
+    """
+
+    kind: Hashable
+    size: float = 1.0
+    runs: int = 1
+
+
+class TimeLeft:
+    """Estimates how long units of work take that are not done yet.
+
+    The first unit of a kind says what compilation takes, and the others how fast the work is; so
+    nothing is known before the second unit.
+
+    Args:
+        units: all of them, in order.
+        clock: the time, in seconds.
+    """
+
+    def __init__(self, units: Sequence[Unit], clock: Clock = time.monotonic) -> None:
+        self._clock = clock
+        self._units = iter(units)
+        self._left: dict[Hashable, float] = {}
+        for unit in units:
+            self._left[unit.kind] = self._left.get(unit.kind, 0.0) + unit.size
+        self._first: dict[Hashable, _Spent] = {}
+        self._later: dict[Hashable, list[_Spent]] = {}
+        self._last = clock()
+
+    def done(self) -> None:
+        """Takes note that the next unit is done."""
+        unit, now = next(self._units), self._clock()
+        spent = _Spent(now - self._last, unit.size)
+        self._last = now
+        self._left[unit.kind] -= unit.size
+        if unit.kind not in self._first:
+            self._first[unit.kind] = spent
+        else:
+            self._later.setdefault(unit.kind, []).append(spent)
+
+    def seconds(self) -> float | None:
+        """How long the rest takes from now on; None while nothing is known."""
+        left = {kind: size for kind, size in self._left.items() if size > 0}
+        if left and not self._later and len(self._first) < 2:
+            return None
+        rest = sum(self._compilation(kind) + size * self._pace(kind) for kind, size in left.items())
+        return max(0.0, rest - (self._clock() - self._last))
+
+    def __str__(self) -> str:
+        seconds = self.seconds()
+        return UNKNOWN if seconds is None else str(datetime.timedelta(seconds=round(seconds)))
+
+    def _pace(self, kind: Hashable) -> float:
+        """Seconds for work of size 1: by units of the kind, else by all that compiled nothing."""
+        if kind in self._later:
+            return _pace(self._later[kind])
+        if self._later:
+            return _pace([spent for unit in self._later.values() for spent in unit])
+        # Each kind had one unit. The very first waited for much that is not compiled again.
+        return _pace(list(self._first.values())[1:])
+
+    def _compilation(self, kind: Hashable) -> float:
+        """Seconds that the first unit of a kind waits beyond its work; 0 if that is done."""
+        if kind in self._first or not self._later:
+            return 0.0
+        waits = [max(0.0, s.seconds - s.size * self._pace(k)) for k, s in self._first.items()]
+        return sum(waits) / len(waits)
+
+
+class _Spent(NamedTuple):
+    """Time, and the work that was done in it."""
+
+    seconds: float
+    size: float
+
+
+def _pace(spent: Sequence[_Spent]) -> float:
+    return sum(s.seconds for s in spent) / sum(s.size for s in spent)
+
+
+class _LeftColumn(ProgressColumn):
+    def __init__(self, left: TimeLeft) -> None:
+        super().__init__()
+        self._left = left
+
+    def render(self, task: Task) -> Text:
+        return Text(f"left {self._left}", style="progress.remaining")
+
+
+def make_bar(console: Console, left: TimeLeft, *columns: ProgressColumn) -> Progress:
+    """A bar with the time left, on a terminal; elsewhere it shows nothing."""
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        _LeftColumn(left),
+        *columns,
+        console=console,
+        disable=not console.is_terminal,
+    )
+
+
+class ProgressReporter:
+    """A bar with the time left, or, where there is no terminal, a line now and then.
+
+    Args:
+        console: where to.
+        units: the work, in the order in which it is done.
+        clock: the time, in seconds.
+    """
+
+    def __init__(
+        self, console: Console, units: Sequence[Unit], clock: Clock = time.monotonic
+    ) -> None:
+        self._console = console
+        self._clock = clock
+        self._left = TimeLeft(units, clock)
+        self._total = sum(unit.runs for unit in units)
+        self._ends = list(itertools.accumulate(unit.runs for unit in units))
+        self._count = 0
+        self._last_line = clock()
+        self._bar = make_bar(console, self._left)
+        self._task = self._bar.add_task("compiling", total=self._total)
+
+    def __enter__(self) -> ProgressReporter:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.stop()
+
+    def done(self, name: str) -> None:
+        """Takes note that the next run is done."""
+        self._count += 1
+        ended = self._count == self._ends[0]
+        if ended:
+            self._ends.pop(0)
+            self._left.done()
+        self._bar.update(self._task, advance=1, description=name)
+        is_due = self._clock() - self._last_line >= SECONDS_BETWEEN_LINES
+        # Runs of one unit end together: one line for them.
+        if not self._console.is_terminal and ended and (is_due or not self._ends):
+            self._last_line = self._clock()
+            seconds = self._left.seconds()
+            left = "" if seconds is None else f", about {seconds:.0f} s left"
+            self._console.print(
+                f"{self._count} of {self._total} runs ({name}){left}", soft_wrap=True
+            )
