@@ -32,6 +32,8 @@ from systems.strict_json import to_json
 CONFIGS = str(Path(__file__).resolve().parent.parent / "configs")
 RESULTS = Path("results")
 RETURN, ACCURACY = "episode_return", "episode_validation_accuracy"
+FILES = ("table.md", "records.json", "learning.png")
+"""All of them are there if a comparison came to its end."""
 FEWEST = 10
 """Updates with episodes that ended in them: tenths of fewer are no parts of a curve."""
 CONFIDENCE = 95
@@ -177,13 +179,14 @@ def _draw_mean(axes: Any, steps: NDArray[np.float64], curves: NDArray[np.float64
         error = smoothed.std(axis=0, ddof=1) / np.sqrt(len(curves))
         half = stats.t.ppf(0.5 + CONFIDENCE / 200, len(curves) - 1) * error
         axes.fill_between(steps, mean - half, mean + half, color="C0", alpha=0.2, linewidth=0)
-        axes.set_ylim(_around(smoothed, mean))
+        axes.set_ylim(_around(smoothed))
     axes.grid(alpha=0.3)
 
 
-def _around(curves: NDArray[np.float64], mean: NDArray[np.float64]) -> tuple[float, float]:
-    """Limits that show every run; an interval of three seeds may go beyond them."""
-    low, high = float(curves.min()), float(curves.max())
+def _around(curves: NDArray[np.float64]) -> tuple[float, float]:
+    """Limits that show every run as far as it is finite; an interval may go beyond them."""
+    finite = curves[np.isfinite(curves)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
     margin = 0.15 * max(high - low, 1e-9)
     return low - margin, high + margin
 
@@ -210,11 +213,14 @@ def compare(
     """Writes table, picture and records of groups of runs; returns their folder.
 
     Raises:
-        ValueError: if there are none, if one can't be read, or if there are such files already.
+        ValueError: if there are none, if one can't be read, or if the folder has a whole
+            comparison in it; what an interrupted one left is replaced.
         StorageError: if something cannot be written.
     """
     if not runs:
         raise ValueError("runs={NAME: [FOLDER, ...]} is missing: the trainings to compare")
+    if output_dir is not None and all((Path(output_dir) / name).exists() for name in FILES):
+        raise ValueError(f"a comparison exists already in {output_dir}; choose another output_dir")
     groups = {name: read_group(folders) for name, folders in runs.items()}
     table = make_table(groups)
     picture = io.BytesIO()
@@ -224,12 +230,9 @@ def compare(
         for name, group in groups.items()
     }
     folder = fresh_folder(RESULTS, "learning") if output_dir is None else Path(output_dir)
-    for name, content in (
-        ("table.md", table.encode()),
-        ("records.json", to_json(records).encode()),
-        ("learning.png", picture.getvalue()),
-    ):
-        write_atomically(folder / name, content, overwrite=False)
+    contents = (table.encode(), to_json(records).encode(), picture.getvalue())
+    for name, content in zip(FILES, contents, strict=True):
+        write_atomically(folder / name, content, overwrite=True)
     echo(table)
     return folder
 

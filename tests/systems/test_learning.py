@@ -71,6 +71,9 @@ def test_a_table_and_a_picture_are_written_once(folders, tmp_path):
     assert set(json.loads((target / "records.json").read_text())) == set(runs)
     with pytest.raises(ValueError, match="exists already"):
         learning.compare(runs, str(target))
+    (target / "learning.png").unlink()  # as an interrupted one leaves it
+    assert learning.compare(runs, str(target)) == target
+    assert (target / "learning.png").is_file()
 
 
 def test_bad_input():
