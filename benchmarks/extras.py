@@ -10,14 +10,11 @@ Usage: python -m benchmarks.extras [--json] [--rounds N]
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from rich.console import Console
 
 from benchmarks import contenders
 from benchmarks.cases import CASES, NUM_BRANCHES, NUM_ENVS
@@ -28,7 +25,9 @@ from ganno_env.inner.replicas import replicated
 from ganno_env.types import Controls, Dataset, InnerState
 from systems.config import PPOConfig
 from systems.devices import ENVS, configure
+from systems.output import echo, make_console
 from systems.rec_ippo import make_learner
+from systems.strict_json import to_json
 
 
 def updates_alone(env: NetworkTraining, mesh: Mesh) -> contenders.Contender:
@@ -96,10 +95,9 @@ def main() -> None:
         for name in ("environment", "system")
     }
     if arguments.json:
-        json.dump(rates | extras | {"machine": machine()}, sys.stdout, indent=2)
-        sys.stdout.write("\n")
+        echo(to_json(rates | extras | {"machine": machine()}, indent=2))
         return
-    console = Console()
+    console = make_console()
     for name, rate in rates.items():
         share = extras.get(f"{name}_extras", 0.0)
         console.print(f"{name}: {rate:,.0f} updates a second, {share:.1%} of the time for extras")

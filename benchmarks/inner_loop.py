@@ -17,21 +17,20 @@ Usage: python -m benchmarks.inner_loop [--json] [--rounds N] [--case NAME ...]
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import statistics
-import sys
 import time
 from typing import Any
 
 import jax
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from benchmarks import contenders
 from benchmarks.cases import CASES, Case
 from systems.devices import available_cores, configure
+from systems.output import echo, make_console, protect_standard_streams
+from systems.strict_json import to_json
 
 PATIENCE = 15.0
 """Seconds of measurement after which a slow contender has been measured enough."""
@@ -133,7 +132,8 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     mesh = configure()
-    console = Console(stderr=True)
+    protect_standard_streams()
+    console = make_console(stderr=True)
     results: dict[str, dict[str, Any]] = {}
     for case in CASES:
         if arguments.case is None or case.name in arguments.case:
@@ -143,10 +143,9 @@ def main() -> None:
             console.print(f"{case.name} took {time.perf_counter() - start:.0f} s")
             jax.clear_caches()
     if arguments.json:
-        json.dump(results | {"machine": machine()}, sys.stdout, indent=2)
-        sys.stdout.write("\n")
+        echo(to_json(results | {"machine": machine()}, indent=2))
     else:
-        Console().print(as_table(results))
+        make_console().print(as_table(results))
 
 
 if __name__ == "__main__":

@@ -20,12 +20,13 @@ import time
 from typing import Any
 
 import jax
-from rich.console import Console
 from rich.table import Table
 
 from benchmarks import contenders
 from benchmarks.cases import COLOUR, GREY, Case
 from systems.devices import configure
+from systems.output import echo, make_console, protect_standard_streams
+from systems.strict_json import to_json
 
 BASE: dict[str, Any] = {
     "network": "cnn2", "num_envs": 4, "num_examples": 10_000, "validation_size": 500,
@@ -79,7 +80,7 @@ def in_own_process(settings: dict[str, Any], cache: str) -> dict[str, float]:
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
     }
-    command = [sys.executable, "-m", "benchmarks.scaling", "--one", json.dumps(settings)]
+    command = [sys.executable, "-m", "benchmarks.scaling", "--one", to_json(settings)]
     output = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
     return json.loads(output.stdout.splitlines()[-1])
 
@@ -111,17 +112,18 @@ def main() -> None:
     parser.add_argument("--one", type=json.loads, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
-        print(json.dumps(measure(arguments.one)))
+        echo(to_json(measure(arguments.one)))
         return
     rows = []
-    console = Console(stderr=True)
+    protect_standard_streams()
+    console = make_console(stderr=True)
     for number, change in enumerate(CHANGES, start=1):
         with console.status(f"row {number} of {len(CHANGES)}: {change or 'base'}"):
             rows.append(run_row(change))
     if arguments.json:
-        print(json.dumps(rows, indent=2))
+        echo(to_json(rows, indent=2))
     else:
-        Console(width=140).print(as_table(rows))
+        make_console(width=140).print(as_table(rows))
 
 
 if __name__ == "__main__":

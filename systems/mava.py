@@ -28,6 +28,7 @@ from systems import stand_ins
 from systems.command import fail, let_through
 from systems.config import PPOConfig
 from systems.errors import RunError
+from systems.output import protect_standard_streams
 
 SYSTEMS = ("rec_ippo", "rec_mappo", "ff_ippo", "ff_mappo")
 INSTALL = "python -m pip install --no-deps -r requirements-mava.txt"
@@ -47,6 +48,7 @@ class MavaMissingError(RunError):
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command; `arguments` are the command line's if not given."""
+    protect_standard_streams()
     try:
         run(sys.argv[1:] if arguments is None else arguments)
     except (ValueError, RunError) as error:
