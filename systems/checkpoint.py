@@ -227,9 +227,10 @@ def _read_manifest(path: Path) -> Checkpoint | str:
         manifest = json.loads((path / MANIFEST).read_bytes())
         if manifest["format"] != FORMAT:
             return f"its format is {manifest['format']!r}, not {FORMAT!r}"
+        manifest["files"].keys()  # what the checksums below are looked up in
         fields = ("update", "seconds", "score", "identity", "state")
         return Checkpoint(path=path, **{name: manifest[name] for name in fields})
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         return f"{MANIFEST} cannot be read: {error}"
 
 

@@ -88,6 +88,20 @@ def test_a_changed_or_missing_file_is_damage_too(two, tmp_path):
             checkpoint.newest(folder, lambda message: None)
 
 
+@pytest.mark.parametrize("change", [{"files": None}, {"files": 3}, {"format": None}, None])
+def test_a_manifest_that_lacks_something_is_damage(two, tmp_path, change):
+    folder = tmp_path / "copy"
+    shutil.copytree(two, folder)
+    path = folder / f"{checkpoint.PREFIX}{2:08d}" / checkpoint.MANIFEST
+    content = [] if change is None else json.loads(path.read_text()) | change
+    if change == {"files": None}:
+        del content["files"]
+    path.write_text(json.dumps(content))
+    reports = []
+    assert checkpoint.newest(folder, reports.append).update == 1
+    assert "damaged" in reports[0]
+
+
 def test_nothing_to_resume_from(tmp_path):
     with pytest.raises(ValueError, match="it has none"):
         checkpoint.newest(tmp_path / "absent", pytest.fail)
