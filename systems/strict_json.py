@@ -22,7 +22,9 @@ def to_json(value: Any, *, indent: int | None = None, sort_keys: bool = False) -
     Raises:
         TypeError: for anything else.
     """
-    return json.dumps(plain(value), indent=indent, sort_keys=sort_keys, allow_nan=False)
+    return json.dumps(  # noqa: TID251
+        plain(value), indent=indent, sort_keys=sort_keys, allow_nan=False
+    )
 
 
 def plain(value: Any) -> Any:
