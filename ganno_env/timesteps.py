@@ -50,7 +50,7 @@ def make_timestep(
     return TimeStep(
         step_type=step_type,
         reward=jnp.full(agents, reward, jnp.float32),
-        discount=jnp.full(agents, 1.0 - last, jnp.float32),
+        discount=jnp.full(agents, 1.0 - last.astype(jnp.float32), jnp.float32),
         observation=observation,
         extras=_scalars(view),
     )

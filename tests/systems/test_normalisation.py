@@ -133,3 +133,13 @@ def test_scalar_statistics_take_batches_of_any_shape():
     np.testing.assert_allclose(
         denormalise(statistics, normalise(statistics, batch)), batch, atol=1e-4
     )
+
+
+@pytest.mark.parametrize("x64", [False, True])
+def test_stay_in_float32_whatever_jax_is_set_to(x64):
+    with jax.enable_x64(x64), jax.numpy_dtype_promotion("strict"):
+        statistics = initial_statistics((2,))
+        batch = np.ones((3, 2), np.float64)
+        updated = update_statistics(statistics, batch.astype(np.float32), (True, False))
+        assert jax.tree.map(jax.typeof, updated) == jax.tree.map(jax.typeof, statistics)
+        assert normalise_observations(updated, jnp.asarray(batch), 10.0).dtype == np.float32

@@ -236,3 +236,14 @@ def test_learns_what_only_memory_can(system, times_out):
     for _ in range(60):
         state, metrics = learner.update(state)
     assert metrics["episode_return"] > 0.9 * env.time_limit > 2 * memoryless
+
+
+def test_columns_are_normalised_as_the_environment_says():
+    env = Recall(time_limit=4)
+    env.normalised_features = (False, True, True)
+    learner = rec_ippo.make_learner(env, small_config(rollout_length=8))
+    state, _ = learner.update(learner.init(KEY))
+    statistics = state.learned.observation_statistics
+    assert (statistics.mean[0], statistics.variance[0]) == (0.0, 1.0)
+    assert (statistics.mean[1:] > 0).all()
+    assert (statistics.variance[1:] < 1).all()
