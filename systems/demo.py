@@ -45,7 +45,7 @@ def run(total_timesteps: int = TOTAL_TIMESTEPS, parent: Path = Path("results")) 
     from ganno_env import make_env
     from ganno_env.evaluation.methods import Setting, make_method
     from systems.agents import AGENTS, as_method
-    from systems.harness import conduct, fresh_store
+    from systems.harness import conduct, open_store
     from systems.options import AgentsSpec, Experiment
     from systems.training import train
 
@@ -74,16 +74,17 @@ def run(total_timesteps: int = TOTAL_TIMESTEPS, parent: Path = Path("results")) 
     experiment = Experiment(
         name="demo",
         report="table",
-        title=f"Test accuracy (%) of {DEEPER} on digits, by initial learning rate",
+        title="{split} accuracy (%) of {network} on {dataset}, by initial learning rate",
         methods=(*METHODS, AGENTS),
         learning_rates=LEARNING_RATES,
         weight_decays=(WEIGHT_DECAY,),
         seeds=SEEDS,
-    )
+    ).titled(deeper.network.name, deeper.dataset.name)
     methods = [make_method(name, Setting(deeper)) for name in METHODS]
     methods.append(as_method(AgentsSpec(name=AGENTS), trained.policy, deeper))
     information = {"environment": environment, "training_seconds": seconds}
-    conduct(experiment, deeper, methods, fresh_store(folder, environment), console, information)
+    store = open_store(folder, experiment, environment, deeper)
+    conduct(experiment, deeper, methods, store, console, information)
     console.print(f"  {folder / 'training' / 'policy.npz'}", highlight=False)
     steps = trained.records[-1]["env_steps"]
     updates = 2 * steps * env.updates_per_step

@@ -6,6 +6,7 @@ the policy. Any option of the environment may be set, as in `env.epochs=10`.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -25,6 +26,8 @@ from systems.options import AgentsSpec, EvaluateOptions, Experiment
 from systems.output import make_console, protect_standard_streams
 
 RESULTS = Path("results")
+COMPARED = ("learning_rates", "weight_decay", "seeds", "schedules", "random", "greedy")
+"""Options that must be as they were for an evaluation to be gone on with."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -54,30 +57,35 @@ def _run(options: DictConfig) -> None:
     # Only now: Jumanji starts JAX as it is imported.
     from ganno_env import make_env
     from ganno_env.evaluation.methods import Setting, make_method
-    from systems.agents import AGENTS, as_method
-    from systems.harness import conduct, fresh_store
+    from systems.agents import AGENTS, as_method, policy_digest, random_name
+    from systems.harness import conduct, open_store
     from systems.policy import load_policy
 
     policy = load_policy(given.checkpoint)
     environment = inherit(given.env, policy.information.get("environment", {}))
     env = make_env(**environment)
     policy.check_fits(env)
-    title = f"{given.split} accuracy (%) of {env.network.name} on {env.dataset.name}"
-    names = [*given.schedules, *(["random"] if given.random else [])]
+    spec = AgentsSpec(name=AGENTS, greedy=given.greedy)
     experiment = Experiment(
         name="evaluation",
         report="table",
-        title=title[0].upper() + title[1:],
-        methods=(*names, AGENTS),
+        title="{split} accuracy (%) of {network} on {dataset}",
+        methods=(*given.schedules, *(["random"] if given.random else []), AGENTS),
         learning_rates=given.learning_rates,
         weight_decays=(given.weight_decay,),
         seeds=given.seeds,
         split=given.split,
         runs_at_once=given.runs_at_once,
-    )
-    methods = [make_method(name, Setting(env)) for name in names]
-    methods.append(as_method(AgentsSpec(name=AGENTS, greedy=given.greedy), policy, env))
-    store = fresh_store(_folder(given.output_dir), environment)
+    ).titled(env.network.name, env.dataset.name)
+    setting = Setting(env)
+    methods = [make_method(name, setting) for name in given.schedules]
+    if given.random:  # in an environment with the policy's actions
+        random = make_method("random", setting)
+        methods.append(dataclasses.replace(random, name=random_name(spec)))
+    methods.append(as_method(spec, policy, env))
+    compared = {name: getattr(given, name) for name in COMPARED}
+    compared["policy"] = policy_digest(policy)
+    store = open_store(_folder(given.output_dir), experiment, environment, env, compared)
     information = {"environment": environment, "policy": dict(policy.information)}
     console = make_console()
     console.print(f"{env}")
@@ -95,8 +103,12 @@ def inherit(environment: Mapping[str, Any], trained_on: Mapping[str, Any]) -> di
 def _folder(folder: Path | None) -> Path:
     if folder is None:
         return fresh_folder(RESULTS, f"evaluate-{HydraConfig.get().runtime.choices['env']}")
-    if folder.exists() and any(folder.iterdir()):
-        raise ValueError(f"{folder} has files in it already; choose another output_dir")
+    from systems.cells import MANIFEST
+
+    if folder.exists() and any(folder.iterdir()) and not (folder / MANIFEST).exists():
+        raise ValueError(
+            f"{folder} has files in it already that are no evaluation's; choose another output_dir"
+        )
     return folder
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Console
 
+from ganno_env import NetworkTraining
 from ganno_env.evaluation import GridRunner, Method
+from ganno_env.evaluation.methods import Listed
 from ganno_env.types import RunRecord
+from systems import provenance
 from systems.cells import Cell, CellStore
 from systems.options import Experiment
 from systems.progress import ProgressReporter, Unit
@@ -32,10 +35,15 @@ def cells_of(experiment: Experiment, methods: Sequence[Method]) -> list[Cell]:
     return list(dict.fromkeys(cells))
 
 
+Definitions = Mapping[str, Mapping[str, Any]]
+"""What each method's runs depend on, by its name; see `ganno_env.evaluation.define`."""
+
+
 def run_cells(
     experiment: Experiment,
     runner: GridRunner,
     methods: Sequence[Method],
+    definitions: Definitions,
     store: CellStore,
     console: Console,
 ) -> None:
@@ -45,8 +53,9 @@ def run_cells(
         StorageError: if one cannot be kept; those before it are.
     """
     mine = cells_of(experiment, methods)[experiment.shard :: experiment.num_shards]
-    missing = [cell for cell in mine if store.load(cell) is None]
+    missing = [cell for cell in mine if store.load(cell, definitions[cell.method]) is None]
     by_name = {method.name: method for method in methods}
+    listed = {method.name: method.listed(runner.env) for method in methods}
     specs = [
         by_name[cell.method].runs(cell.learning_rate, cell.weight_decay, cell.seed)
         for cell in missing
@@ -58,17 +67,58 @@ def run_cells(
     units = [Unit(batch.programs, batch.size, len(batch.numbers)) for batch in runner.plan(specs)]
     with ProgressReporter(console, units) as progress:
         for number, record in runner.iterate(specs):
-            store.save(missing[number], record)
-            progress.done(missing[number].method)
+            cell = missing[number]
+            store.save(cell, listed[cell.method], definitions[cell.method], record)
+            progress.done(cell.method)
 
 
-def load_cells(
-    experiment: Experiment, methods: Sequence[Method], store: CellStore
-) -> tuple[dict[Cell, RunRecord], int]:
-    """The finished runs, and how many are missing."""
-    cells = cells_of(experiment, methods)
-    found = {cell: record for cell in cells if (record := store.load(cell)) is not None}
-    return found, len(cells) - len(found)
+class Gathered(NamedTuple):
+    """What a store has of an experiment.
+
+    Attributes:
+        listed: rows by name, the experiment's first and then others that the store has.
+        records: the rows' runs, of one definition each: the experiment's, or the latest.
+        num_missing: how many of the experiment's own runs are not there.
+        superseded: what is not shown, by the row's name: how its older definitions differ.
+    """
+
+    listed: dict[str, Listed]
+    records: dict[Cell, RunRecord]
+    num_missing: int
+    superseded: dict[str, str]
+
+
+def gather(
+    experiment: Experiment,
+    methods: Sequence[Method],
+    definitions: Definitions,
+    store: CellStore,
+    env: NetworkTraining,
+) -> Gathered:
+    """All finished runs of a store, those of methods that were not asked for this time too."""
+    kept = list(store.kept())
+    current = {run.cell.method: run.definition for run in kept}  # the latest stands
+    current |= {name: provenance.plain(definition) for name, definition in definitions.items()}
+    texts = {name: provenance.text(definition) for name, definition in current.items()}
+    shown = [run for run in kept if provenance.text(run.definition) == texts[run.cell.method]]
+    superseded = {
+        run.cell.method: provenance.differences(run.definition, current[run.cell.method])
+        for run in kept
+        if provenance.text(run.definition) != texts[run.cell.method]
+    }
+    found = {run.cell: run.record for run in shown}
+    asked = cells_of(experiment, methods)
+    listed = {method.name: method.listed(env) for method in methods}
+    listed |= {run.cell.method: run.listed for run in shown if run.cell.method not in listed}
+    places = {name: place for place, name in enumerate(listed)}
+    others = sorted(found.keys() - set(asked), key=lambda cell: _place(places, cell))
+    records = {cell: found[cell] for cell in (*asked, *others) if cell in found}
+    return Gathered(listed, records, len(set(asked) - found.keys()), superseded)
+
+
+def _place(places: Mapping[str, int], cell: Cell) -> tuple[float, ...]:
+    rate = -1.0 if cell.learning_rate is None else cell.learning_rate
+    return places[cell.method], cell.weight_decay, rate, cell.seed
 
 
 def plain(records: Mapping[Cell, RunRecord]) -> list[dict[str, Any]]:

@@ -176,7 +176,8 @@ class EvaluateOptions(Scaled):
     num_devices: Devices = AUTO
     """How many devices to use."""
     output_dir: FilePath | None = None
-    """A folder without files in it; by default a new one in results/."""
+    """An empty folder, or that of the same evaluation, which is gone on with; by default a new one
+    in results/."""
 
 
 class AgentsSpec(Options):
@@ -190,7 +191,8 @@ class AgentsSpec(Options):
     env: Environment = Field(default_factory=dict)
     """What is not as in the experiment's training environment, such as their features."""
     episodes: Annotated[int, Field(ge=0)] | None = None
-    """Stop training after so many episodes; 0 for agents as they are born."""
+    """As they were after so many episodes of the training that the checkpoint is of; 0 for agents
+    as they are born."""
     learning_rate: Fraction | None = None
     """The initial rate that they always start from, if not the table's."""
     greedy: bool | None = None
@@ -205,9 +207,9 @@ class Experiment(Options):
     report: Name
     """What is made of its runs: a name in `systems.reports.REPORTS`."""
     title: str
-    """Above its tables and pictures."""
+    """Above its tables and pictures; {network}, {dataset} and {split} stand for what is run."""
     methods: Names
-    """Rows in order: names of `METHODS`, NAME@WEIGHT_DECAY, or keys of agents."""
+    """Rows in order: names of `METHODS`, NAME@WEIGHT_DECAY, keys of agents, or random:KEY."""
     learning_rates: Rates
     """Initial rates."""
     weight_decays: Rates
@@ -233,7 +235,19 @@ class Experiment(Options):
                 f"shard={self.shard!r} of num_shards={self.num_shards}; choose from 0 to "
                 f"{self.num_shards - 1}"
             )
+        try:
+            self.title.format(network="", dataset="", split="")
+        except (KeyError, IndexError, ValueError) as error:
+            raise ValueError(
+                f"title={self.title!r} has {error} in braces; what can be there is network, "
+                "dataset or split"
+            ) from error
         return self
+
+    def titled(self, network: str, dataset: str) -> Self:
+        """The same, its title naming what is run."""
+        title = self.title.format(network=network, dataset=dataset, split=self.split)
+        return self.replace(title=title[:1].upper() + title[1:])
 
 
 class ReproduceOptions(Scaled, Experiment):

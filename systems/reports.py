@@ -14,75 +14,20 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from ganno_env import NetworkTraining
-from ganno_env.evaluation import Method, Result, figures, tables
+from ganno_env.evaluation import Result, figures, schedule_controller, tables
 from ganno_env.evaluation.published import PUBLISHED
 from ganno_env.evaluation.styles import is_agents
 from ganno_env.registry import Registry
 from ganno_env.schedules import SCHEDULES
 from ganno_env.types import RunRecord
 from ganno_env.viewer import Episode, TrainingViewer, save
-from systems.cells import Cell
 from systems.experiments import plain
 from systems.files import storage_errors, write_atomically
-from systems.options import Experiment
+from systems.outcome import Outcome, Part
 from systems.output import make_console
 from systems.strict_json import to_json
 
 WIDTH_OF_FILES = 160
-
-
-@dataclasses.dataclass(frozen=True)
-class Outcome:
-    """An experiment's runs, all of them.
-
-    Attributes:
-        experiment, env: what was run, and where.
-        methods: the rows that could be filled.
-        order: all rows' names, in the experiment's order.
-        unavailable: the other rows, and why they are empty.
-        records: the runs.
-    """
-
-    experiment: Experiment
-    env: NetworkTraining
-    methods: Sequence[Method]
-    order: Sequence[str]
-    unavailable: Mapping[str, str]
-    records: Mapping[Cell, RunRecord]
-
-    def runs(self, method: Method, weight_decay: float) -> dict[Cell, RunRecord]:
-        """A method's runs at the experiment's weight decay, or at its own."""
-        decay = weight_decay if method.weight_decay is None else method.weight_decay
-        return {
-            cell: record
-            for cell, record in self.records.items()
-            if (cell.method, cell.weight_decay) == (method.name, decay)
-        }
-
-    def results(self, weight_decay: float) -> list[Result]:
-        """What a table is made of, in per cent."""
-        field = f"{self.experiment.split}_accuracy"
-        return [
-            Result(
-                cell.method, cell.learning_rate, cell.seed, 100 * getattr(record, field)[-1].item()
-            )
-            for method in self.methods
-            for cell, record in self.runs(method, weight_decay).items()
-        ]
-
-    def agents_runs(self, weight_decay: float) -> dict[Cell, RunRecord]:
-        """All trained agents' runs."""
-        return {
-            cell: record
-            for method in self.methods
-            if is_agents(method.name)
-            for cell, record in self.runs(method, weight_decay).items()
-        }
-
-    def title(self, weight_decay: float) -> str:
-        """The experiment's, with the weight decay."""
-        return f"{self.experiment.title}, λ = {weight_decay:g}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,9 +69,9 @@ def write(
 
 
 def _show(outcome: Outcome, images: str, console: Console) -> None:
-    for decay in outcome.experiment.weight_decays:
-        if results := outcome.results(decay):
-            print_table(results, outcome.title(decay), console)
+    for decay in outcome.weight_decays:
+        for part in outcome.parts(decay):
+            print_table(outcome.results(decay, part), outcome.title(decay, part), console)
     for reason in dict.fromkeys(outcome.unavailable.values()):
         names = "; ".join(name for name, why in outcome.unavailable.items() if why == reason)
         console.print(f"{names}: {reason}", soft_wrap=True)
@@ -157,7 +102,9 @@ def table(outcome: Outcome) -> Report:
 @REPORTS.register("figure1")
 def figure1(outcome: Outcome) -> Report:
     """Learning rate and training loss of a run of each method."""
-    runs = {cell.method: record for cell, record in outcome.records.items()}
+    runs: dict[str, RunRecord] = {}
+    for cell, record in outcome.records.items():
+        runs.setdefault(cell.method, record)
     if not runs:
         return Report(_tables(outcome), {})
     return Report(
@@ -180,9 +127,9 @@ def accuracy_curves(outcome: Outcome) -> Report:
     """Test accuracy over epochs, a panel for each weight decay (figures 3 and 6)."""
     panels = {
         f"λ = {decay:g}": {
-            method.name: list(outcome.runs(method, decay).values()) for method in outcome.methods
+            row: list(runs.values()) for row in outcome.listed if (runs := outcome.runs(row, decay))
         }
-        for decay in outcome.experiment.weight_decays
+        for decay in outcome.weight_decays
     }
     env, experiment = outcome.env, outcome.experiment
     updates = env.time_limit * env.updates_per_step
@@ -194,30 +141,33 @@ def accuracy_curves(outcome: Outcome) -> Report:
 @REPORTS.register("figure5")
 def figure5(outcome: Outcome) -> Report:
     """The hand-made schedules as they are, at the rate that the runs begin with."""
-    curves = {
-        name: _schedule(outcome, name) for name in outcome.experiment.methods if name in SCHEDULES
-    }
+    curves = {name: _schedule(outcome, name) for name in _hand_made(outcome)}
     figure = figures.schedules(curves, outcome.experiment.title)
     return Report(_tables(outcome), {"figure5.png": figure})
 
 
 @REPORTS.register("figure7")
 def figure7(outcome: Outcome) -> Report:
-    """The experiment's first method, a schedule, beside runs of agents, one for each seed."""
+    """The experiment's first schedule beside runs of agents, one for each seed."""
     runs = {
         f"{cell.method}, seed {cell.seed}": record
         for cell, record in outcome.agents_runs(outcome.experiment.weight_decays[0]).items()
     }
-    reference = _schedule(outcome, outcome.experiment.methods[0])
-    figure = figures.schedules_beside(reference, runs, *_drawn(outcome))
+    reference = next(iter(_hand_made(outcome)), "one_cycle")
+    figure = figures.schedules_beside(
+        _schedule(outcome, reference), runs, *_drawn(outcome), reference_name=reference
+    )
     return Report(_tables(outcome), {"figure7.png": figure})
+
+
+def _hand_made(outcome: Outcome) -> list[str]:
+    return [name for name in outcome.order if name in SCHEDULES]
 
 
 def _schedule(outcome: Outcome, name: str) -> Float[np.ndarray, " updates"]:
     """A hand-made schedule's rate at each update, from the experiment's first initial rate."""
-    num_updates = outcome.env.time_limit * outcome.env.updates_per_step
-    schedule = SCHEDULES[name](outcome.experiment.learning_rates[0], num_updates)
-    return np.array([schedule(i) for i in range(num_updates)])
+    rate = outcome.experiment.learning_rates[0]
+    return np.ravel(schedule_controller(name).begin(outcome.env, rate))
 
 
 def _drawn(outcome: Outcome) -> tuple[Sequence[str], int, str]:
@@ -227,37 +177,40 @@ def _drawn(outcome: Outcome) -> tuple[Sequence[str], int, str]:
 
 def _tables(outcome: Outcome) -> str:
     published = PUBLISHED.get(outcome.experiment.name)
-    parts = [
-        f"{outcome.title(decay)}\n\n"
-        + tables.markdown(
-            outcome.results(decay),
-            order=outcome.order,
-            unavailable=outcome.unavailable,
-            published=published,
-        )
-        for decay in outcome.experiment.weight_decays
-    ]
-    return "\n".join(parts)
+    text = []
+    for decay in outcome.weight_decays:
+        # Without a run there is a table too: it says of each row why it is empty.
+        for number, part in enumerate(outcome.parts(decay) or [Part((), ())]):
+            results = outcome.results(decay, part)
+            there = {result.method for result in results}
+            missing = {} if number else outcome.unavailable
+            table = tables.markdown(
+                results,
+                order=[name for name in outcome.order if name in there or name in missing],
+                unavailable=missing,
+                published=None if number else published,
+            )
+            text.append(f"{outcome.title(decay, part)}\n\n{table}")
+    return "\n".join(text)
 
 
 def _comparisons(outcome: Outcome) -> dict[str, Figure]:
     """For each weight decay, all methods, and what agents did from the lowest and highest rate."""
     pictures = {}
-    rates, seed = outcome.experiment.learning_rates, outcome.experiment.seeds[0]
-    for decay in outcome.experiment.weight_decays:
-        runs = {
-            f"{cell.method} from {cell.learning_rate:g}": record
-            for cell, record in outcome.agents_runs(decay).items()
-            if cell.seed == seed and cell.learning_rate in (rates[0], rates[-1])
-        }
-        rows = tables.summarise(outcome.results(decay))
-        if not rows:
-            continue
-        suffix = "" if len(outcome.experiment.weight_decays) == 1 else f"-{decay:g}"
-        names, updates_per_step, _ = _drawn(outcome)
-        pictures[f"comparison{suffix}.png"] = figures.comparison(
-            rows, rates, runs, names, updates_per_step, outcome.title(decay)
-        )
+    names, updates_per_step, _ = _drawn(outcome)
+    for decay in outcome.weight_decays:
+        for part in outcome.parts(decay)[:1]:
+            runs = {
+                f"{cell.method} from {cell.learning_rate:g}": record
+                for cell, record in outcome.agents_runs(decay).items()
+                if cell.seed == part.seeds[0]
+                and cell.learning_rate in (*part.rates[:1], *part.rates[-1:])
+            }
+            rows = tables.summarise(outcome.results(decay, part))
+            suffix = "" if len(outcome.weight_decays) == 1 else f"-{decay:g}"
+            pictures[f"comparison{suffix}.png"] = figures.comparison(
+                rows, part.rates, runs, names, updates_per_step, outcome.title(decay)
+            )
     return pictures
 
 
@@ -265,13 +218,11 @@ def _schedules(outcome: Outcome) -> dict[str, Figure]:
     """All of one run of agents, from the middle rate: what was set, and what came of it."""
     rates = outcome.experiment.learning_rates
     names, updates_per_step, _ = _drawn(outcome)
-    changes = {method.name: dict(method.changes) for method in outcome.methods}
     for cell, record in outcome.agents_runs(outcome.experiment.weight_decays[0]).items():
         if cell.learning_rate in (None, rates[len(rates) // 2]):
             heading = f"{cell.method} on {outcome.env.dataset.name}, {outcome.env.network.name}"
             if cell.learning_rate is not None:
                 heading += f", from {cell.learning_rate:g}"
-            actions = outcome.env.replace(**changes[cell.method]).actions.names  # their own
-            viewer = TrainingViewer(names, actions, heading)
+            viewer = TrainingViewer(names, outcome.listed[cell.method].actions, heading)
             return {"schedule.png": viewer.render(Episode.from_record(record, updates_per_step))}
     return {}

@@ -7,7 +7,6 @@ may be set, as in `env.epochs=10`.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -22,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from systems.command import fail, let_through
 from systems.devices import configure, make_mesh
 from systems.errors import RunError
-from systems.options import NONE, AgentsSpec, Experiment, ReproduceOptions
+from systems.options import NONE, TRAIN, AgentsSpec, Experiment, ReproduceOptions
 from systems.output import echo, make_console, protect_standard_streams
 
 if TYPE_CHECKING:  # they start JAX as they are imported
@@ -31,6 +30,8 @@ if TYPE_CHECKING:  # they start JAX as they are imported
     from systems.agents import Training
 
 RESULTS = Path("results")
+RANDOM = "random:"
+"""Before agents' key: such as act at random, with the same actions."""
 INTERRUPTED = 130
 """The exit code of what a signal ended."""
 
@@ -71,27 +72,23 @@ def reproduce(values: Any, name: str) -> Path:
     configure(given.num_devices)
     # Only now: Jumanji starts JAX as it is imported.
     from ganno_env import make_env
-    from ganno_env.evaluation.methods import row_name
-    from systems.cells import CellStore
-    from systems.harness import conduct
+    from systems.harness import conduct, open_store
     from systems.reports import REPORTS
 
     console = make_console()
-    experiment = given.experiment
-    REPORTS[experiment.report]  # an unknown one is refused here
-    specs = _agents(given.agents, experiment)
+    REPORTS[given.report]  # an unknown one is refused here
+    specs = _agents(given.agents, given.experiment)
+    rows = _rows(given.experiment, specs)
     env = make_env(**given.env)
+    experiment = given.experiment.titled(env.network.name, env.dataset.name)
     folder = given.output_dir or RESULTS / name
     training = _training(given, folder)
-    velo_weights = given.velo_weights
-    store = CellStore(
-        folder,
-        _identity(given.env, env, experiment),
-        _makers(experiment, specs, training, velo_weights),
-    )
+    _check_agents(experiment, specs, training)
+    store = open_store(folder, experiment, given.env, env)
     console.print(f"{experiment.title}\n{env}")
-    methods, unavailable = _methods(experiment, specs, training, env, velo_weights)
-    order = [specs[text].name if text in specs else row_name(text) for text in experiment.methods]
+    methods, unavailable = _methods(experiment, specs, training, env, given.velo_weights)
+    made = {method.name for method in methods}
+    order = [row for row in rows if row in made or row in unavailable]
     information = {"options": values}
     conduct(experiment, env, methods, store, console, information, order, unavailable)
     return folder
@@ -101,13 +98,38 @@ def _agents(agents: Mapping[str, AgentsSpec], experiment: Experiment) -> dict[st
     """The agents among the experiment's methods, by their keys; refuses a name of nobody's."""
     from ganno_env.evaluation.methods import row_name
 
-    for text in experiment.methods:
-        if text not in agents:
+    keys = [text.removeprefix(RANDOM) for text in experiment.methods]
+    for key, text in zip(keys, experiment.methods, strict=True):
+        if key not in agents:
             try:
                 row_name(text)
             except ValueError as error:
                 raise ValueError(f"{error}; and agents: {', '.join(agents)}") from error
-    return {key: agents[key] for key in experiment.methods if key in agents}
+    return {key: agents[key] for key in keys if key in agents}
+
+
+def _rows(experiment: Experiment, specs: Mapping[str, AgentsSpec]) -> list[str]:
+    """The methods' rows in order; refuses two of one name."""
+    rows = [_row(text, specs) for text in experiment.methods]
+    for number, row in enumerate(rows):
+        if row in rows[:number]:
+            first = experiment.methods[rows.index(row)]
+            raise ValueError(
+                f"methods {first!r} and {experiment.methods[number]!r} are both called {row!r}; "
+                "give each agents' name= its own"
+            )
+    return rows
+
+
+def _row(text: str, specs: Mapping[str, AgentsSpec]) -> str:
+    from ganno_env.evaluation.methods import row_name
+    from systems.agents import random_name
+
+    if text in specs:
+        return specs[text].name
+    if text.removeprefix(RANDOM) in specs:
+        return random_name(specs[text.removeprefix(RANDOM)])
+    return row_name(text)
 
 
 def _training(given: ReproduceOptions, folder: Path) -> Training:
@@ -124,40 +146,24 @@ def _training(given: ReproduceOptions, folder: Path) -> Training:
     )
 
 
-def _identity(environment: Mapping[str, Any], env: NetworkTraining, experiment: Experiment) -> Any:
-    """What every run depends on."""
-    return {
-        "experiment": experiment.name,
-        "environment": dict(environment),
-        "images": env.dataset.source,
-        "test_every_step": experiment.test_every_step,
-    }
+def _check_agents(
+    experiment: Experiment, specs: Mapping[str, AgentsSpec], training: Training
+) -> None:
+    """Refuses policies that are none, and to train the same agents in several processes."""
+    from systems.agents import must_train
+    from systems.policy import load_policy
 
-
-def _makers(
-    experiment: Experiment,
-    specs: Mapping[str, AgentsSpec],
-    training: Training,
-    velo_weights: Path | None,
-) -> dict[str, Any]:
-    """What some runs depend on: the agents' training or policies, and VeLO's weights."""
-    from systems import agents
-
-    makers: dict[str, Any] = {
-        spec.name: agents.identity(spec, training)
-        for spec in specs.values()
-        if spec.checkpoint != NONE
-    }
-    if velo_weights is not None and velo_weights.is_file():
-        makers["VeLO"] = hashlib.sha256(velo_weights.read_bytes()).hexdigest()
-    to_train = [key for key, spec in specs.items() if agents.must_train(key, spec, training)]
-    if experiment.num_shards > 1 and to_train:
+    for spec in specs.values():
+        if spec.checkpoint not in (TRAIN, NONE):
+            load_policy(spec.checkpoint)
+    if experiment.num_shards == 1:
+        return
+    if to_train := [key for key, spec in specs.items() if must_train(key, spec, training)]:
         raise ValueError(
             f"num_shards={experiment.num_shards}, and {to_train} are still to be trained; train "
             "them with one process first (the same command without shards), or name policies "
             "(checkpoint=PATH)"
         )
-    return makers
 
 
 def _methods(
@@ -168,20 +174,24 @@ def _methods(
     velo_weights: Path | None,
 ) -> tuple[list[Method], dict[str, str]]:
     """The rows that can be filled, and why the others cannot."""
-    from ganno_env.evaluation.methods import NotAvailableError, Setting, make_method, row_name
-    from systems.agents import as_method, find_policy
+    from ganno_env.evaluation.methods import NotAvailableError, Setting, make_method
+    from systems.agents import as_method, as_random, find_policy
 
     methods: list[Method] = []
     unavailable: dict[str, str] = {}
     for text in experiment.methods:
-        spec = specs.get(text)
+        key = text.removeprefix(RANDOM)
         try:
-            if spec is None:
+            if key not in specs:
                 methods.append(make_method(text, Setting(env, velo_weights)))
-            else:
-                methods.append(as_method(spec, find_policy(text, spec, training), env))
+                continue
+            policy = find_policy(key, specs[key], training)
+            if key == text:
+                methods.append(as_method(specs[key], policy, env))
+            elif (random := as_random(specs[key], policy, env)) is not None:
+                methods.append(random)
         except NotAvailableError as reason:
-            unavailable[row_name(text) if spec is None else spec.name] = str(reason)
+            unavailable[_row(text, specs)] = str(reason)
     return methods, unavailable
 
 

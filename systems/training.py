@@ -64,6 +64,7 @@ def train(
     checkpoint_every: int = 10,
     keep: int = 3,
     max_skipped_updates: int = 10,
+    stop_after_updates: int | None = None,
     documents: Mapping[str, str] | None = None,
 ) -> TrainResult:
     """Trains a system on an environment.
@@ -92,6 +93,8 @@ def train(
             one.
         keep: how many of the newest checkpoints to keep, beside the best.
         max_skipped_updates: how many updates in a row may fail to be finite.
+        stop_after_updates: end after so many updates in all, though the run is a longer one: what
+            it has come to by then is what the longer run had, and it may be resumed.
         documents: texts to leave in `output_dir` too, by file name.
 
     Raises:
@@ -105,8 +108,9 @@ def train(
         ("checkpoint_every", checkpoint_every),
         ("keep", keep),
         ("max_skipped_updates", max_skipped_updates),
+        ("stop_after_updates", stop_after_updates),
     ):
-        if value < 1:
+        if value is not None and value < 1:
             raise ValueError(f"{name}={value}; it must be at least 1")
     folder = None if output_dir is None else Path(output_dir)
     if loggers is None:
@@ -129,14 +133,17 @@ def train(
     with together():
         found = run.open(resume)
     checked = [checkpoint_every, max_skipped_updates, folder is None, found and found.update]
-    check_same([run.identity, config.num_updates, *checked])
+    last = min(config.num_updates, stop_after_updates or config.num_updates)
+    check_same([run.identity, last, *checked])
     state = learner.init(jax.random.PRNGKey(seed))
     with contextlib.ExitStack() as stack:
         with together():
             at = run.start(found, state)
             loggers_here = loggers if is_first() else {}
             sink = stack.enter_context(make_loggers(loggers_here, _described(run, at)))
-        at, stopped_by = _loop(learner, run, at, sink, checkpoint_every, max_skipped_updates)
+        at, stopped_by = _loop(
+            learner, run, at, sink, last, checkpoint_every, max_skipped_updates
+        )
         with together():
             if folder is not None and is_first():
                 draw_training_curve(at.records, folder / CURVE)
@@ -155,14 +162,15 @@ def _loop(
     run: TrainingRun,
     at: Progress,
     sink: Loggers,
+    last: int,
     checkpoint_every: int,
     max_skipped_updates: int,
 ) -> tuple[Progress, signal.Signals | None]:
-    """Updates until the run's last, or a signal; returns how far it came, which is saved."""
+    """Updates until the last, or a signal; returns how far it came, which is saved."""
     saved = at.update
     stopped_by: signal.Signals | None = None
     with StopRequest() as stop:
-        while at.update < run.config.num_updates and stopped_by is None:
+        while at.update < last and stopped_by is None:
             at = _advance(learner, run.config, at)
             sink.log(at.records[-1])
             skipped = at.records[-1]["skipped_updates_in_a_row"]

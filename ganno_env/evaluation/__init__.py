@@ -6,6 +6,7 @@ from ganno_env.evaluation.controller import (
     random_controller,
     schedule_controller,
 )
+from ganno_env.evaluation.definition import define
 from ganno_env.evaluation.methods import METHODS, Method, NotAvailableError, make_method
 from ganno_env.evaluation.rollout import GridRunner, RunSpec
 from ganno_env.evaluation.tables import Result, markdown, summarise
@@ -18,6 +19,7 @@ __all__ = [
     "NotAvailableError",
     "Result",
     "RunSpec",
+    "define",
     "make_method",
     "markdown",
     "policy_controller",

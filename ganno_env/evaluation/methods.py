@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+import hashlib
+import importlib.metadata
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from ganno_env.env import NetworkTraining
 from ganno_env.evaluation.controller import Controller, random_controller, schedule_controller
@@ -19,6 +21,30 @@ class NotAvailableError(Exception):
     """A method that cannot be run here; the message says how to get what is missing."""
 
 
+Rate = Literal["given", "start", "own", "free"]
+"""What a column's initial rate is to a method: its own rate or peak; where it starts from before it
+sets its own; nothing, as it has a fixed one; nothing, as it takes none."""
+
+
+class Listed(NamedTuple):
+    """What a report needs to know of a row, whether or not its method can be run here.
+
+    Attributes:
+        name: the row's.
+        is_agents: whether it is trained agents, or such as are in training.
+        rate: what a column's initial rate is to it.
+        weight_decay, learning_rate: see `Method`.
+        actions: what its agents' actions are called.
+    """
+
+    name: str
+    is_agents: bool = False
+    rate: Rate = "given"
+    weight_decay: float | None = None
+    learning_rate: float | None = None
+    actions: tuple[str, ...] = ()
+
+
 @dataclasses.dataclass(frozen=True)
 class Method:
     """A row.
@@ -29,6 +55,11 @@ class Method:
         changes: what is not as in the table's environment, such as the optimiser.
         weight_decay: its own, where it is not the table's.
         learning_rate: where it always starts from, if it has no column for each initial rate.
+        is_agents, rate: see `Listed`.
+        version: of its code; to be raised where runs change in a way that a trial of its optimiser
+            and controller on small inputs (`define`) cannot show.
+        stated: what its runs depend on besides, plain JSON, such as a policy's digest. A part that
+            is named here ("optimiser", "controller") is not tried.
     """
 
     name: str
@@ -36,6 +67,21 @@ class Method:
     changes: Changes = ()
     weight_decay: float | None = None
     learning_rate: float | None = None
+    is_agents: bool = False
+    rate: Rate = "given"
+    version: int = 1
+    stated: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def listed(self, env: NetworkTraining) -> Listed:
+        """What reports need to know of it, where it is run in `env`."""
+        return Listed(
+            name=self.name,
+            is_agents=self.is_agents,
+            rate=self.rate,
+            weight_decay=self.weight_decay,
+            learning_rate=self.learning_rate,
+            actions=env.replace(**dict(self.changes)).actions.names,
+        )
 
     def runs(self, learning_rate: float | None, weight_decay: float, seed: int) -> RunSpec:
         """A run of it, from a table's initial rate (None: its own) and weight decay."""
@@ -70,7 +116,10 @@ def _scheduled(name: str, schedule: str, changes: Changes = ()) -> Callable[[Set
 
 for _name in SCHEDULES:
     METHODS.add(_name, Entry(_name, _scheduled(_name, _name)))
-METHODS.add("random", Entry("random", lambda setting: Method("random", random_controller())))
+METHODS.add(
+    "random",
+    Entry("random", lambda setting: Method("random", random_controller(), rate="start")),
+)
 # You et al., 2020, with the cosine decay that the paper gives it; Chen et al., 2023.
 METHODS.add("lamb", Entry("LAMB", _scheduled("LAMB", "cosine", (("optimiser", "lamb"),))))
 METHODS.add("lion", Entry("Lion", _scheduled("Lion", "constant", (("optimiser", "lion"),))))
@@ -83,10 +132,25 @@ def _velo(setting: Setting) -> Method:
         raise NotAvailableError(reason)
     num_updates = setting.env.time_limit * setting.env.updates_per_step
     changes = (("optimiser", velo.velo(weights, num_updates)),)
-    return Method("VeLO", schedule_controller("constant"), changes, learning_rate=1.0)
+    # Trying it would take longer than some runs do; it is its weights, and its library.
+    library = importlib.metadata.version(velo.PACKAGES[0])
+    stated = {"optimiser": {"weights": file_digest(weights), "library": library}}
+    return Method(
+        "VeLO",
+        schedule_controller("constant"),
+        changes,
+        learning_rate=1.0,
+        rate="free",
+        stated=stated,
+    )
 
 
 METHODS.add("velo", Entry("VeLO", _velo))
+
+
+def file_digest(path: Path) -> str:
+    """The SHA-256 of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def row_name(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Finished runs on disk: whole, found again, and never mixed."""
+"""Finished runs on disk: whole, found again, and never taken for another's."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ import json
 import numpy as np
 import pytest
 
+from ganno_env.evaluation.methods import Listed
 from ganno_env.types import RunRecord
 from systems.cells import FOLDER, MANIFEST, Cell, CellStore, slug
 
 IDENTITY = {"environment": {"epochs": 4, "network_options": {"width": 0.25}}}
 CELL = Cell("Lion, λ = 0.1", 0.001, 0.1, 2)
+DEFINITION = {"optimiser": "one", "trained": {"gamma": 0.99, "greedy": None}}
+LISTED = Listed(CELL.method, actions=("noop", "*2"))
 
 
 def record(seed: int = 0) -> RunRecord:
@@ -35,64 +38,120 @@ def equal(a: RunRecord, b: RunRecord) -> bool:
     return all(np.array_equal(getattr(a, n), getattr(b, n)) for n in names)
 
 
+def filled(folder) -> CellStore:
+    store = CellStore(folder, IDENTITY)
+    store.save(CELL, LISTED, DEFINITION, record())
+    return store
+
+
 def test_a_record_is_read_back_bit_for_bit(tmp_path):
-    CellStore(tmp_path, IDENTITY, {}).save(CELL, record())
-    store = CellStore(tmp_path, IDENTITY, {})
-    assert equal(store.load(CELL), record())
-    assert store.load(CELL._replace(seed=3)) is None
-    assert store.load(CELL._replace(learning_rate=None)) is None
+    filled(tmp_path)
+    store = CellStore(tmp_path, IDENTITY)
+    assert equal(store.load(CELL, DEFINITION), record())
+    assert store.load(CELL._replace(seed=3), DEFINITION) is None
+    assert store.load(CELL._replace(learning_rate=None), DEFINITION) is None
+    assert store.load(CELL._replace(learning_rate=0.0010000001), DEFINITION) is None
+    (kept,) = store.kept()
+    assert (kept.cell, kept.listed, kept.definition) == (CELL, LISTED, DEFINITION)
 
 
-def test_cells_of_one_file_name_are_told_apart(tmp_path):
-    store = CellStore(tmp_path, IDENTITY, {})
-    store.save(CELL, record())
-    twin = CELL._replace(method="lion λ 0.1")
-    assert slug(twin.method) == slug(CELL.method)
-    assert store.load(twin) is None
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"optimiser": "two"},
+        {"trained": {"gamma": 0.5, "greedy": None}},
+        {"trained": {"gamma": 0.99, "greedy": False}},
+        {"trained": {"gamma": 0.99}},
+        {"more": 1},
+    ],
+)
+def test_a_run_of_another_definition_is_another_run_and_both_are_kept(tmp_path, changed):
+    store = filled(tmp_path)
+    other = DEFINITION | changed
+    assert store.load(CELL, other) is None
+    store.save(CELL, LISTED, other, record(1))
+    assert equal(store.load(CELL, other), record(1))
+    assert equal(store.load(CELL, DEFINITION), record())
+    assert len(list(store.kept())) == 2
+
+
+def test_numbers_and_lists_that_are_equal_are_no_difference(tmp_path):
+    CellStore(tmp_path, {"epochs": 4, "layers": (1, 2)})
+    store = CellStore(tmp_path, {"layers": [1.0, 2.0], "epochs": np.float64(4)})
+    store.save(CELL, LISTED, {"rate": 1}, record())
+    assert store.load(CELL, {"rate": 1.0}) is not None
+    assert store.load(CELL, {"rate": True}) is None
+
+
+@pytest.mark.parametrize(
+    "name", ["lion λ 0.1", "Lion. λ = 0.1", "LION, λ: 0.1", "..", "λ/../x", "n" * 999]
+)
+def test_any_name_is_kept_beside_any_other(tmp_path, name):
+    """Also two whose files begin alike, and one with a dot, a slash or no letter."""
+    store = filled(tmp_path)
+    twin = CELL._replace(method=name)
+    assert store.load(twin, DEFINITION) is None
+    store.save(twin, LISTED._replace(name=name), DEFINITION, record(1))
+    assert equal(store.load(twin, DEFINITION), record(1))
+    assert equal(store.load(CELL, DEFINITION), record())
+    assert {path.parent for path in tmp_path.rglob("*.npz")} == {tmp_path / FOLDER}
 
 
 @pytest.mark.parametrize("keep", [0, 1, 100, -1])
 def test_a_damaged_cell_is_one_that_is_not_there(tmp_path, keep):
-    store = CellStore(tmp_path, IDENTITY, {})
-    store.save(CELL, record())
+    store = filled(tmp_path)
     (file,) = (tmp_path / FOLDER).iterdir()
     file.write_bytes(file.read_bytes()[:keep])
-    assert store.load(CELL) is None
+    assert store.load(CELL, DEFINITION) is None
+    assert list(store.kept()) == []
+
+
+def test_a_file_that_holds_another_run_is_not_taken_for_it(tmp_path):
+    store = filled(tmp_path)
+    (file,) = (tmp_path / FOLDER).iterdir()
+    content = file.read_bytes()
+    store.save(CELL, LISTED, {"optimiser": "two"}, record(1))
+    (other,) = set((tmp_path / FOLDER).iterdir()) - {file}
+    other.write_bytes(content)
+    assert store.load(CELL, {"optimiser": "two"}) is None
 
 
 @pytest.mark.parametrize(
-    ("identity", "makers", "message"),
+    ("identity", "message"),
     [
         (
             {"environment": {"epochs": 5, "network_options": {"width": 0.25}}},
-            {},
-            "identity.environment.epochs: 4 there, 5 now",
+            "environment.epochs: 4 there, 5 now",
         ),
-        ({"environment": {"epochs": 4}}, {}, "network_options.width: 0.25 there, 'absent' now"),
-        (IDENTITY, {"GANNO": {"policy": "b"}}, "makers.GANNO.policy: 'a' there, 'b' now"),
+        ({"environment": {"epochs": 4}}, "network_options: {'width': 0.25} there, absent now"),
+        (IDENTITY | {"split": "test"}, "split: absent there, 'test' now"),
+        ({"environment.epochs": 4}, "environment.epochs: absent there, 4 now"),
     ],
 )
-def test_runs_that_were_made_otherwise_are_refused(tmp_path, identity, makers, message):
-    CellStore(tmp_path, IDENTITY, {"GANNO": {"policy": "a"}})
-    with pytest.raises(ValueError, match=f"{message}.*choose another output_dir"):
-        CellStore(tmp_path, identity, makers)
-
-
-def test_what_makes_other_cells_may_come_and_go(tmp_path):
-    for makers in ({"GANNO": 1}, {}, {"VeLO": 2}, {"GANNO": 1}):
-        CellStore(tmp_path, IDENTITY, makers)
-    assert json.loads((tmp_path / MANIFEST).read_text())["makers"] == {"GANNO": 1, "VeLO": 2}
+def test_runs_that_were_made_otherwise_are_refused(tmp_path, identity, message):
+    CellStore(tmp_path, IDENTITY)
+    with pytest.raises(ValueError, match=f"{message}.*choose another output_dir") as error:
+        CellStore(tmp_path, identity)
+    assert "\n" not in str(error.value)
 
 
 def test_a_manifest_that_says_nothing_is_refused(tmp_path):
-    store = CellStore(tmp_path, IDENTITY, {})
-    store.save(CELL, record())
+    filled(tmp_path)
     (tmp_path / MANIFEST).write_text("{")
     with pytest.raises(ValueError, match="cannot be read"):
-        CellStore(tmp_path, IDENTITY, {})
+        CellStore(tmp_path, IDENTITY)
     (tmp_path / MANIFEST).unlink()
     with pytest.raises(ValueError, match="is missing; choose another output_dir"):
-        CellStore(tmp_path, IDENTITY, {})
-    (tmp_path / MANIFEST).write_text(json.dumps({"format": "x", "identity": {}, "makers": {}}))
-    with pytest.raises(ValueError, match="format: 'x' there"):
-        CellStore(tmp_path, IDENTITY, {})
+        CellStore(tmp_path, IDENTITY)
+
+
+def test_a_folder_of_an_earlier_version_is_refused_in_a_line(tmp_path):
+    old = {"format": "ganno-cells-1", "identity": IDENTITY, "makers": {}}
+    (tmp_path / MANIFEST).write_text(json.dumps(old))
+    with pytest.raises(ValueError, match="format 'ganno-cells-1' of another version") as error:
+        CellStore(tmp_path, IDENTITY)
+    assert "\n" not in str(error.value)
+
+
+def test_a_name_as_part_of_a_file_name():
+    assert slug("Lion, λ = 0.1") == "lion-λ-0.1"

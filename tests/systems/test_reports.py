@@ -19,7 +19,8 @@ from ganno_env.evaluation.methods import row_name
 from ganno_env.types import RunRecord
 from systems.experiments import cells_of, plain
 from systems.options import ReproduceOptions
-from systems.reports import Outcome, _schedules, write
+from systems.outcome import Outcome
+from systems.reports import _schedules, write
 from tests.small import small_env
 from tests.systems.test_reproduce import EXPERIMENTS, ROOT
 
@@ -49,6 +50,7 @@ def outcome(name: str, absent: frozenset[str] = frozenset()) -> Outcome:
     experiment = ReproduceOptions.parse({**values, "name": name}).experiment
     agents = values["agents"]
     env = small_env()
+    experiment = experiment.titled(env.network.name, env.dataset.name)
     order, methods, unavailable = [], [], {}
     for text in experiment.methods:
         shown = agents[text]["name"] if text in agents else row_name(text)
@@ -60,10 +62,11 @@ def outcome(name: str, absent: frozenset[str] = frozenset()) -> Outcome:
         rate = agents[text].get("learning_rate") if text in agents else None
         rate = 1.0 if text.startswith("velo") else rate
         own = float(decay) if decay else None
-        methods.append(Method(shown, random_controller(), (), own, rate))
+        methods.append(Method(shown, random_controller(), (), own, rate, is_agents=text in agents))
     cells = cells_of(experiment, methods)
     records = {c: record(env, i, experiment.test_every_step) for i, c in enumerate(cells)}
-    return Outcome(experiment, env, methods, order, unavailable, records)
+    listed = {method.name: method.listed(env) for method in methods}
+    return Outcome(experiment, env, listed, order, unavailable, records)
 
 
 @pytest.mark.parametrize("absent", [frozenset(), frozenset({"velo", "agents"})], ids=["all", "few"])
@@ -82,7 +85,7 @@ def test_every_report_has_all_rows_all_runs_and_its_picture(name, absent, tmp_pa
     assert kept["unavailable"] == made.unavailable
     pictures = [path for path in paths if path.suffix == ".png"]
     drawn = name if name.startswith("figure") else "comparison"
-    if made.methods:
+    if made.listed:
         assert tmp_path / f"{drawn}.png" in pictures
     assert all(Path(path).stat().st_size > 10_000 for path in pictures)
 
@@ -96,9 +99,9 @@ def test_a_second_report_replaces_the_first(tmp_path):
 
 def test_actions_are_called_what_the_agents_call_them():
     made = outcome("table1")
-    own = (("actions", ("noop", *(f"=0.00{i}" for i in range(1, 9)))),)
-    methods = [dataclasses.replace(method, changes=own) for method in made.methods]
-    shown = dataclasses.replace(made, methods=methods)
+    own = ("noop", *(f"=0.00{i}" for i in range(1, 9)))
+    listed = {name: row._replace(actions=own) for name, row in made.listed.items()}
+    shown = dataclasses.replace(made, listed=listed)
     figure = _schedules(shown)["schedule.png"]
     texts = {text.get_text() for text in figure.findobj(Text)}
     assert "=0.003" in texts
@@ -118,6 +121,7 @@ def test_a_table_shows_the_split_that_was_asked_for():
     for split, expected in (("test", 25.0), ("validation", 75.0)):
         experiment = made.experiment.replace(split=split)
         shown = dataclasses.replace(made, experiment=experiment, records=records)
-        assert {result.accuracy for result in shown.results(0.1)} == {expected}
+        (part,) = shown.parts(0.1)
+        assert {result.accuracy for result in shown.results(0.1, part)} == {expected}
     with pytest.raises(ValueError, match="split='train'; it must be one of test, validation"):
         made.experiment.replace(split="train")

@@ -1,0 +1,146 @@
+"""What a method is, as plain JSON: what its entry says, and what it does when it is tried.
+
+Options say what somebody meant; code says what happens. So the parts of a method are tried on
+small made-up inputs, and what they do is digested: who changes a constant in code has changed the
+method, whether or not its name or version was changed with it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, PyTree
+
+from ganno_env.controls import LEARNING_RATE, WEIGHT_DECAY
+from ganno_env.env import NetworkTraining
+from ganno_env.evaluation.controller import Carry, Controller, Decide
+from ganno_env.evaluation.methods import Method
+from ganno_env.inner import Optimiser
+from ganno_env.types import PRNGKey, State
+
+RATE, DECAY = 0.00314159, 0.0271828
+"""Of trials: numbers from which a schedule does not come to round ones."""
+MOST_STEPS = 9
+"""Of an episode, evenly spaced, on which a controller is tried."""
+UPDATES = 16
+"""On which an optimiser is tried."""
+SCALES = 10.0 ** np.arange(-9, 4, 2)
+"""Of made-up gradients: from where an epsilon counts to where clipping does."""
+DIGITS = 4
+"""That count, so that machines which round otherwise find the same method."""
+
+
+def define(method: Method, env: NetworkTraining) -> dict[str, Any]:
+    """What a method's runs in `env` depend on, beside the run's own rate, decay and seed.
+
+    Args:
+        method: what to define; what it states is taken as it is, the rest is tried.
+        env: where it is run.
+
+    Returns:
+        Plain JSON.
+    """
+    # Methods that change nothing share the environment, and with it what was compiled for it.
+    changed = env.replace(**dict(method.changes)) if method.changes else env
+    tried = {
+        "controller": lambda: _digest(_decisions(method.controller, changed)),
+        "optimiser": lambda: _updates(changed.optimiser),
+    }
+    found = {name: trial() for name, trial in tried.items() if name not in method.stated}
+    return {
+        "changes": {name: _shown(value) for name, value in method.changes},
+        "learning_rate": method.learning_rate,
+        "version": method.version,
+        **found,
+        **method.stated,
+    }
+
+
+def _shown(value: Any) -> Any:
+    """An argument as JSON; of an object, such as an optimiser, its type: it is tried besides."""
+    if isinstance(value, (list, tuple)) and not hasattr(value, "_fields"):
+        return [_shown(item) for item in value]
+    return value if isinstance(value, (str, int, float, type(None))) else type(value).__name__
+
+
+def _decisions(controller: Controller, env: NetworkTraining) -> list[Any]:
+    """What it decides at some steps of an episode, each in a made-up state."""
+    carry = controller.begin(env, RATE)
+    decisions = []
+    for step in np.unique(np.linspace(0, env.time_limit - 1, MOST_STEPS).astype(int)):
+        state = _made_up_state(env, int(step))
+        carry, decision = _decide(controller.decide, env, carry, state, jax.random.PRNGKey(step))
+        # Of a schedule's rates over a step, [tau, L], those that it begins and ends with.
+        decisions.append(decision[np.array([0, -1])] if controller.schedules else decision)
+    return decisions
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _decide(
+    decide: Decide, env: NetworkTraining, carry: Carry, state: State, key: PRNGKey
+) -> tuple[Carry, Array]:
+    return decide(env, carry, env.observe(state), key)
+
+
+def _made_up_state(env: NetworkTraining, step: int) -> State:
+    """A state as of `step`, of the right shapes, whose small numbers are arbitrary."""
+    shapes = _state_shapes(env)
+    random = np.random.default_rng(step)
+
+    def fill(leaf: jax.ShapeDtypeStruct) -> np.ndarray:
+        if np.issubdtype(leaf.dtype, np.floating):
+            return random.uniform(0.1, 0.9, leaf.shape).astype(leaf.dtype)
+        return random.integers(0, env.action_dim, leaf.shape).astype(leaf.dtype)
+
+    # A network's parameters are many, and nobody sees them.
+    zeros = jax.tree.map(
+        lambda leaf: np.broadcast_to(np.zeros((), leaf.dtype), leaf.shape), shapes.inner
+    )
+    state = jax.tree.map(fill, dataclasses.replace(shapes, inner=None))
+    inner = dataclasses.replace(zeros, num_updates=np.int32(step * env.updates_per_step))
+    return dataclasses.replace(state, inner=inner, step_count=np.int32(step))
+
+
+@functools.lru_cache(maxsize=4)
+def _state_shapes(env: NetworkTraining) -> Any:
+    initial = {LEARNING_RATE.name: jnp.float32(RATE), WEIGHT_DECAY.name: jnp.float32(DECAY)}
+    return jax.eval_shape(lambda key: env.begin(key, initial)[0], jax.random.PRNGKey(0))
+
+
+@functools.lru_cache(maxsize=16)
+def _updates(optimiser: Optimiser) -> str:
+    """A digest of what an optimiser makes of made-up gradients of many scales."""
+    shape = (len(SCALES), 2)
+    random = np.random.default_rng(0)
+    gradients = random.normal(size=(UPDATES, *shape)) * SCALES[:, None]
+    params = {"layer": {"kernel": jnp.asarray(random.normal(size=shape), jnp.float32)}}
+    transformation = optax.with_extra_args_support(
+        optax.chain(optimiser.direction, optax.add_decayed_weights(DECAY), optimiser.rescaling)
+    )
+
+    def update(carry: tuple[Any, Any], gradient: Any) -> tuple[tuple[Any, Any], Any]:
+        params, state = carry
+        grads = {"layer": {"kernel": gradient}}
+        direction, state = transformation.update(grads, state, params, value=jnp.float32(1))
+        params = jax.tree.map(lambda p, d: p - RATE * d, params, direction)
+        return (params, state), direction
+
+    start = params, transformation.init(params)
+    _, directions = jax.jit(functools.partial(jax.lax.scan, update))(
+        start, jnp.asarray(gradients, jnp.float32)
+    )
+    return _digest(jax.tree.map(lambda x: x[np.array([0, 1, UPDATES // 2, -1])], directions))
+
+
+def _digest(values: PyTree) -> str:
+    """Of numbers as they are to a few digits."""
+    leaves = [np.asarray(leaf).ravel() for leaf in jax.tree.leaves(values)]
+    texts = [f"{number + 0.0:.{DIGITS}g}" for leaf in leaves for number in leaf.tolist()]
+    return hashlib.sha256(" ".join(texts).encode()).hexdigest()[:16]
