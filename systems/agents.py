@@ -213,7 +213,7 @@ def as_method(spec: AgentsSpec, policy: Policy, env: NetworkTraining) -> Method:
         changes=changes,
         learning_rate=spec.learning_rate,
         is_agents=True,
-        rate="start" if spec.learning_rate is None else "own",
+        rate="start" if spec.episodes == 0 else "trained",
         stated={
             "policy": policy_digest(policy),
             "greedy": policy.greedy if spec.greedy is None else spec.greedy,
@@ -255,13 +255,17 @@ def _observed(policy: Policy) -> Changes:
 
 def policy_digest(policy: Policy) -> str:
     """The SHA-256 of all that a policy acts by."""
-    content = hashlib.sha256(
-        provenance.text(
-            [policy.observation_limit, policy.feature_names, policy.action_names]
-        ).encode()
-    )
-    leaves, _ = jax.tree_util.tree_flatten_with_path((policy.params, policy.statistics))
-    for path, leaf in leaves:
-        content.update(f"{jax.tree_util.keystr(path)}{leaf.dtype}{leaf.shape}".encode())
-        content.update(np.ascontiguousarray(leaf).tobytes())
+    content = hashlib.sha256()
+    acts_by = {
+        field.name: getattr(policy, field.name)
+        for field in dataclasses.fields(policy)
+        if field.name != "information"
+    }
+    for path, leaf in jax.tree_util.tree_leaves_with_path(acts_by):
+        content.update(jax.tree_util.keystr(path).encode())
+        if isinstance(leaf, (jax.Array, np.ndarray)):
+            content.update(f"{leaf.dtype}{leaf.shape}".encode())
+            content.update(np.ascontiguousarray(leaf).tobytes())
+        else:
+            content.update(repr(leaf).encode())
     return content.hexdigest()

@@ -10,6 +10,7 @@ from ganno_env import NetworkTraining
 from ganno_env.evaluation import Result
 from ganno_env.evaluation.methods import Listed
 from ganno_env.types import RunRecord
+from ganno_env.viewer import Episode
 from systems.cells import Cell
 from systems.options import Experiment
 
@@ -115,6 +116,12 @@ class Outcome:
             if row.is_agents
             for cell, record in self.runs(row.name, weight_decay).items()
         }
+
+    def episode(self, cell: Cell) -> Episode:
+        """A run as it is drawn, from the rate that it began with."""
+        row = self.listed[cell.method]
+        rate = row.learning_rate if cell.learning_rate is None else cell.learning_rate
+        return Episode.from_record(self.records[cell], self.env.updates_per_step, rate)
 
     def title(self, weight_decay: float, part: Part | None = None) -> str:
         """The experiment's, with the weight decay, and a part's seeds where there are several."""

@@ -15,11 +15,10 @@ from rich.console import Console
 from rich.table import Table
 
 from ganno_env.evaluation import Result, figures, schedule_controller, tables
+from ganno_env.evaluation.methods import Listed
 from ganno_env.evaluation.published import PUBLISHED
-from ganno_env.evaluation.styles import is_agents
 from ganno_env.registry import Registry
 from ganno_env.schedules import SCHEDULES
-from ganno_env.types import RunRecord
 from ganno_env.viewer import Episode, TrainingViewer, save
 from systems.experiments import plain
 from systems.files import storage_errors, write_atomically
@@ -71,26 +70,28 @@ def write(
 def _show(outcome: Outcome, images: str, console: Console) -> None:
     for decay in outcome.weight_decays:
         for part in outcome.parts(decay):
-            print_table(outcome.results(decay, part), outcome.title(decay, part), console)
+            title = outcome.title(decay, part)
+            print_table(outcome.results(decay, part), outcome.listed, title, console)
     for reason in dict.fromkeys(outcome.unavailable.values()):
         names = "; ".join(name for name, why in outcome.unavailable.items() if why == reason)
         console.print(f"{names}: {reason}", soft_wrap=True)
-    seeds = len(outcome.experiment.seeds)
-    console.print(
-        f"Mean ± one standard deviation over {seeds} seeds. Images: {images}. Written:",
-        soft_wrap=True,
-    )
+    console.print(f"Images: {images}. Written:", soft_wrap=True)
 
 
-def print_table(results: Sequence[Result], title: str, console: Console) -> None:
-    """A table for people."""
+def print_table(
+    results: Sequence[Result], listed: Mapping[str, Listed], title: str, console: Console
+) -> None:
+    """A table for people, and below it what its words mean."""
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1))
-    for number, column in enumerate(tables.header(results)):
+    rows = tables.summarise(results, listed)
+    for number, column in enumerate(tables.header(results, rows)):
         table.add_column(column, justify="right" if number else "left", overflow="fold")
-    for row in tables.summarise(results):
-        table.add_row(*tables.cells(row), style="bold" if is_agents(row.method) else None)
+    for row in rows:
+        table.add_row(*tables.cells(row), style="bold" if row.is_agents else None)
     # A file or pipe has no width of its own; 80 columns would cut the figures off.
     (console if console.is_terminal else make_console(width=WIDTH_OF_FILES)).print(table)
+    for line in tables.notes(rows, len({result.seed for result in results})):
+        console.print(line, highlight=False, soft_wrap=not console.is_terminal)
 
 
 @REPORTS.register("table")
@@ -102,9 +103,9 @@ def table(outcome: Outcome) -> Report:
 @REPORTS.register("figure1")
 def figure1(outcome: Outcome) -> Report:
     """Learning rate and training loss of a run of each method."""
-    runs: dict[str, RunRecord] = {}
-    for cell, record in outcome.records.items():
-        runs.setdefault(cell.method, record)
+    runs: dict[str, Episode] = {}
+    for cell in outcome.records:
+        runs.setdefault(cell.method, outcome.episode(cell))
     if not runs:
         return Report(_tables(outcome), {})
     return Report(
@@ -115,10 +116,10 @@ def figure1(outcome: Outcome) -> Report:
 @REPORTS.register("figure2")
 def figure2(outcome: Outcome) -> Report:
     """Each layer's rate and the test accuracy of the agents' first run."""
-    runs = list(outcome.agents_runs(outcome.experiment.weight_decays[0]).values())
-    if not runs:
+    cells = list(outcome.agents_runs(outcome.experiment.weight_decays[0]))
+    if not cells:
         return Report(_tables(outcome), {})
-    figure = figures.rates_and_accuracy(runs[0], *_drawn(outcome))
+    figure = figures.rates_and_accuracy(outcome.episode(cells[0]), *_drawn(outcome))
     return Report(_tables(outcome), {"figure2.png": figure})
 
 
@@ -134,7 +135,8 @@ def accuracy_curves(outcome: Outcome) -> Report:
     env, experiment = outcome.env, outcome.experiment
     updates = env.time_limit * env.updates_per_step
     epochs = updates * env.batch_size / env.dataset.train.size
-    figure = figures.accuracy_curves(panels, epochs, experiment.title)
+    agents = {row.name for row in outcome.listed.values() if row.is_agents}
+    figure = figures.accuracy_curves(panels, epochs, experiment.title, agents)
     return Report(_tables(outcome), {f"{experiment.name}.png": figure})
 
 
@@ -150,8 +152,8 @@ def figure5(outcome: Outcome) -> Report:
 def figure7(outcome: Outcome) -> Report:
     """The experiment's first schedule beside runs of agents, one for each seed."""
     runs = {
-        f"{cell.method}, seed {cell.seed}": record
-        for cell, record in outcome.agents_runs(outcome.experiment.weight_decays[0]).items()
+        f"{cell.method}, seed {cell.seed}": outcome.episode(cell)
+        for cell in outcome.agents_runs(outcome.experiment.weight_decays[0])
     }
     reference = next(iter(_hand_made(outcome)), "one_cycle")
     figure = figures.schedules_beside(
@@ -170,9 +172,8 @@ def _schedule(outcome: Outcome, name: str) -> Float[np.ndarray, " updates"]:
     return np.ravel(schedule_controller(name).begin(outcome.env, rate))
 
 
-def _drawn(outcome: Outcome) -> tuple[Sequence[str], int, str]:
-    env = outcome.env
-    return env.inner.layer_names, env.updates_per_step, outcome.experiment.title
+def _drawn(outcome: Outcome) -> tuple[Sequence[str], str]:
+    return outcome.env.inner.layer_names, outcome.experiment.title
 
 
 def _tables(outcome: Outcome) -> str:
@@ -189,6 +190,7 @@ def _tables(outcome: Outcome) -> str:
                 order=[name for name in outcome.order if name in there or name in missing],
                 unavailable=missing,
                 published=None if number else published,
+                listed=outcome.listed,
             )
             text.append(f"{outcome.title(decay, part)}\n\n{table}")
     return "\n".join(text)
@@ -197,19 +199,19 @@ def _tables(outcome: Outcome) -> str:
 def _comparisons(outcome: Outcome) -> dict[str, Figure]:
     """For each weight decay, all methods, and what agents did from the lowest and highest rate."""
     pictures = {}
-    names, updates_per_step, _ = _drawn(outcome)
+    names, _ = _drawn(outcome)
     for decay in outcome.weight_decays:
         for part in outcome.parts(decay)[:1]:
             runs = {
-                f"{cell.method} from {cell.learning_rate:g}": record
-                for cell, record in outcome.agents_runs(decay).items()
+                f"{cell.method} from {cell.learning_rate:g}": outcome.episode(cell)
+                for cell in outcome.agents_runs(decay)
                 if cell.seed == part.seeds[0]
                 and cell.learning_rate in (*part.rates[:1], *part.rates[-1:])
             }
-            rows = tables.summarise(outcome.results(decay, part))
+            rows = tables.summarise(outcome.results(decay, part), outcome.listed)
             suffix = "" if len(outcome.weight_decays) == 1 else f"-{decay:g}"
             pictures[f"comparison{suffix}.png"] = figures.comparison(
-                rows, part.rates, runs, names, updates_per_step, outcome.title(decay)
+                rows, part.rates, runs, names, outcome.title(decay)
             )
     return pictures
 
@@ -217,12 +219,12 @@ def _comparisons(outcome: Outcome) -> dict[str, Figure]:
 def _schedules(outcome: Outcome) -> dict[str, Figure]:
     """All of one run of agents, from the middle rate: what was set, and what came of it."""
     rates = outcome.experiment.learning_rates
-    names, updates_per_step, _ = _drawn(outcome)
-    for cell, record in outcome.agents_runs(outcome.experiment.weight_decays[0]).items():
+    names, _ = _drawn(outcome)
+    for cell in outcome.agents_runs(outcome.experiment.weight_decays[0]):
         if cell.learning_rate in (None, rates[len(rates) // 2]):
             heading = f"{cell.method} on {outcome.env.dataset.name}, {outcome.env.network.name}"
             if cell.learning_rate is not None:
                 heading += f", from {cell.learning_rate:g}"
             viewer = TrainingViewer(names, outcome.listed[cell.method].actions, heading)
-            return {"schedule.png": viewer.render(Episode.from_record(record, updates_per_step))}
+            return {"schedule.png": viewer.render(outcome.episode(cell))}
     return {}

@@ -8,25 +8,27 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
-from ganno_env.evaluation.styles import DASHES, is_agents, styles
+from ganno_env.evaluation.styles import DASHES, styles
 from ganno_env.evaluation.tables import Row
-from ganno_env.types import RunRecord
 from ganno_env.viewer import Episode
-from ganno_env.viewer.figures import new_figure
-from ganno_env.viewer.panels import MOST_LINES, draw_rates, scale_rates
+from ganno_env.viewer.figures import label_of_updates, new_figure
+from ganno_env.viewer.panels import draw_rate_key, draw_rate_map, rate_norm
 
 SHADE = "0.95"
 REACH = 3.0
 """How far below the middle the axis is true to scale, in distances from the middle to the best."""
 SMALLEST_REACH = 1.0
+MOST_COLUMNS = 2
+"""Of agents' runs beside each other."""
 COMPRESSED = 0.25
 """How high what is further below is drawn, relative to what is above."""
 
-Runs = Mapping[str, RunRecord]
+Runs = Mapping[str, Episode]
 
 
 def comparison(
@@ -34,7 +36,6 @@ def comparison(
     rates: Sequence[float],
     runs: Runs,
     layer_names: Sequence[str],
-    updates_per_step: int,
     title: str,
 ) -> Figure:
     """A table as points with bars, and below it the schedules that agents chose.
@@ -42,24 +43,21 @@ def comparison(
     Args:
         rows: the table's; one without rates is a line at its average.
         rates: the initial rates, in the columns' order.
-        runs: records of agents' runs, by what each is called.
+        runs: agents', by what each is called.
         layer_names: the layers that agents set the rates of.
-        updates_per_step: gradient updates a step.
         title: above it all.
     """
-    columns = min(3 if len(layer_names) <= MOST_LINES else 2, len(runs))
+    columns = min(MOST_COLUMNS, len(runs))
     lines = list(_lines(runs, columns))
-    height = max(2.9, 0.18 * len(layer_names))
+    height = 1.1 + max(0.22 * min(len(layer_names), 12), 0.12 * len(layer_names), 1.3)
     heights = [max(4.2, 0.21 * len(rows) + 1.2), *[height] * len(lines)]
     figure = new_figure(9.5, sum(heights) + 0.4, title)
     parts = figure.subfigures(1 + len(lines), 1, height_ratios=heights, squeeze=False)
     above, *below = parts.ravel()
     _draw_rows(above, rows, rates)
+    norm = rate_norm(list(runs.values()))
     for part, line in zip(below, lines, strict=True):
-        panels = _draw_runs(part, line, columns, layer_names, updates_per_step)
-        if len(layer_names) <= MOST_LINES:
-            for panel in panels:
-                scale_rates(panel, _rates(runs))
+        _draw_runs(part, line, columns, layer_names, norm)
     return figure
 
 
@@ -71,7 +69,7 @@ def _lines(runs: Runs, length: int) -> Iterator[Runs]:
 
 def _draw_rows(figure: SubFigure, rows: Sequence[Row], rates: Sequence[float]) -> None:
     axis = figure.subplots()
-    looks = styles(row.method for row in rows)
+    looks = styles((row.method for row in rows), {row.method for row in rows if row.is_agents})
     positions = np.arange(len(rates))
     for position in positions[1::2]:
         axis.axvspan(position - 0.5, position + 0.5, facecolor=SHADE, zorder=0)
@@ -120,8 +118,8 @@ def _explain(figure: SubFigure, axis: Axes, rows: Sequence[Row], compressed: Pat
         handles, labels, title="method (average)", loc="outside right upper", frameon=False,
         fontsize=8.5, title_fontsize=8.5, alignment="left", handlelength=2.8,
     )  # fmt: skip
-    for text in legend.get_texts():
-        text.set_fontweight("bold" if is_agents(text.get_text()) else "normal")
+    for text, row in zip(legend.get_texts(), rows, strict=False):
+        text.set_fontweight("bold" if row.is_agents else "normal")
 
 
 def _scale(axis: Axes, rows: Sequence[Row]) -> Patch | None:
@@ -171,23 +169,17 @@ def _drawn(rows: Sequence[Row]) -> tuple[Float[np.ndarray, " N"], Float[np.ndarr
 
 
 def _draw_runs(
-    figure: SubFigure, runs: Runs, columns: int, layer_names: Sequence[str], updates_per_step: int
-) -> list[Axes]:
-    """Schedules in a row; lines have one key, and each heat map has its own."""
-    lines = len(layer_names) <= MOST_LINES
-    ratios = [*[1.0] * columns, 0.3] if lines else [1.0, 0.3] * columns
-    axes = list(figure.subplots(1, len(ratios), width_ratios=ratios))
-    panels, keys = (axes[:-1], axes[-1:] * columns) if lines else (axes[::2], axes[1::2])
-    for axis in axes[len(runs) * (1 if lines else 2) :]:
+    figure: SubFigure, runs: Runs, columns: int, layer_names: Sequence[str], norm: LogNorm
+) -> None:
+    """Schedules in a row, a strip of colour for each layer, and one key for all."""
+    axes = list(figure.subplots(1, columns + 1, width_ratios=[*[1.0] * columns, 0.24]))
+    *panels, key = axes
+    for axis in panels[len(runs) :]:
         axis.set_axis_off()
-    for panel, key, (name, record) in zip(panels, keys, runs.items(), strict=False):
-        key.clear()
-        draw_rates(panel, key, Episode.from_record(record, updates_per_step), layer_names)
+    for number, (panel, (name, episode)) in enumerate(zip(panels, runs.items(), strict=False)):
+        mesh = draw_rate_map(panel, episode, layer_names, norm)
         panel.set_title(name, fontsize=10)
-        panel.set_xlabel("gradient updates")
-        panel.set_ylabel("learning rate" if lines and panel is panels[0] else "")
-    return panels[: len(runs)]
-
-
-def _rates(runs: Runs) -> Float[np.ndarray, " N"]:
-    return np.concatenate([np.ravel(record.learning_rates) for record in runs.values()])
+        panel.xaxis.set_major_locator(MaxNLocator(4, steps=(1, 2, 5, 10)))
+        panel.tick_params(labelleft=number == 0)
+    figure.supxlabel(label_of_updates(runs.values()), fontsize=9)
+    draw_rate_key(key, mesh, list(runs.values()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -15,13 +15,13 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from ganno_env.evaluation.comparison import comparison
-from ganno_env.evaluation.styles import DASHES, Style, is_agents, styles
+from ganno_env.evaluation.styles import DASHES, Style, styles
 from ganno_env.types import RunRecord
 from ganno_env.viewer import Episode
-from ganno_env.viewer.figures import new_figure
+from ganno_env.viewer.figures import label_of_updates, new_figure
 from ganno_env.viewer.panels import (
-    COLOURS,
     MOST_LINES,
+    STYLES,
     draw_rate_lines,
     draw_rates,
     scale_losses,
@@ -58,30 +58,26 @@ def schedules(curves: Mapping[str, Float[np.ndarray, " updates"]], title: str) -
     return figure
 
 
-def rates_and_losses(
-    runs: Mapping[str, RunRecord], layer_names: Sequence[str], updates_per_step: int, title: str
-) -> Figure:
+def rates_and_losses(runs: Mapping[str, Episode], layer_names: Sequence[str], title: str) -> Figure:
     """Runs beside each other: learning rates above, training losses below (figure 1).
 
     Args:
         runs: by what each is called, such as "episode 40".
         layer_names: in order of depth; their mean is a thick line, each of them a thin one.
-        updates_per_step: gradient updates a step.
         title: above it all.
     """
     figure = new_figure(WIDTH, 5.6, title)
     above, below = figure.subplots(2, 1, sharex=True)
     looks = styles(runs)
-    for name, record in runs.items():
-        episode = Episode.from_record(record, updates_per_step)
+    for name, episode in runs.items():
         _draw_mean_rate(above, episode, looks[name].colour)
         _draw_loss(below, episode, looks[name].colour, name)
-    scale_rates(above, np.concatenate([np.ravel(rates) for rates in _rates(runs)]))
-    scale_losses(below, np.concatenate([record.train_loss for record in runs.values()]))
+    scale_rates(above, np.concatenate(_rates(runs)))
+    scale_losses(below, np.concatenate([episode.losses["train"] for episode in runs.values()]))
     above.set_ylabel("learning rate")
     below.set_ylabel("training loss")
-    below.set_xlabel("gradient updates")
-    below.set_xlim(0, updates_per_step * max(len(run.train_loss) for run in runs.values()))
+    below.set_xlabel(label_of_updates(runs.values()))
+    below.set_xlim(*_limits(runs))
     for axis in (above, below):
         axis.grid(alpha=0.25)
     handles = below.get_legend_handles_labels()[0]
@@ -89,11 +85,8 @@ def rates_and_losses(
     return figure
 
 
-def rates_and_accuracy(
-    record: RunRecord, layer_names: Sequence[str], updates_per_step: int, title: str
-) -> Figure:
+def rates_and_accuracy(episode: Episode, layer_names: Sequence[str], title: str) -> Figure:
     """Each layer's learning rate, and the test accuracy, on one axis of time (figure 2)."""
-    episode = Episode.from_record(record, updates_per_step)
     figure = new_figure(WIDTH, max(2.6, 0.16 * len(layer_names)) + 2.9, title)
     heights = [max(2.6, 0.16 * len(layer_names)), 2.2]
     (rates, key), (accuracy, empty) = figure.subplots(
@@ -102,21 +95,24 @@ def rates_and_accuracy(
     draw_rates(rates, key, episode, layer_names)
     values = 100 * episode.accuracies["test"]
     accuracy.plot(
-        episode.updates[-len(values) :], values, color=COLOURS[-1], linewidth=1.8,
+        episode.updates[-len(values) :], values, color=STYLES["test"][0], linewidth=1.8,
         marker="D" if len(values) == 1 else None, clip_on=len(values) > 1,
     )  # fmt: skip
     accuracy.grid(alpha=0.25)
     empty.set_axis_off()
     for axis in (rates, accuracy):
-        axis.set_xlim(episode.edges[0], episode.edges[-1])
+        axis.set_xlim(*_limits({"": episode}))
     rates.tick_params(labelbottom=False)
     accuracy.set_ylabel("test accuracy (%)")
-    accuracy.set_xlabel("gradient updates")
+    accuracy.set_xlabel(label_of_updates([episode]))
     return figure
 
 
 def accuracy_curves(
-    panels: Mapping[str, Mapping[str, Sequence[RunRecord]]], epochs: float, title: str
+    panels: Mapping[str, Mapping[str, Sequence[RunRecord]]],
+    epochs: float,
+    title: str,
+    agents: Collection[str] = (),
 ) -> Figure:
     """Test accuracy over epochs: the mean, and one standard deviation over seeds (figures 3, 6).
 
@@ -124,9 +120,10 @@ def accuracy_curves(
         panels: by what is above each (such as "λ = 0.1"), the runs of each method, a seed each.
         epochs: how long each run is.
         title: above it all.
+        agents: which of the methods are agents.
     """
     figure, axes = _grid(len(panels), 3, 3.4, title)
-    looks = styles(name for runs in panels.values() for name in runs)
+    looks = styles((name for runs in panels.values() for name in runs), agents)
     others = [name for name, look in looks.items() if not look.is_agents]
     dashes = dict(zip(others, itertools.cycle(DASHES), strict=False))
     handles: dict[str, Artist] = {}
@@ -141,15 +138,14 @@ def accuracy_curves(
         axis.grid(alpha=0.25)
     figure.supxlabel("epochs", fontsize=10)
     figure.supylabel("test accuracy (%), mean ± sd over seeds", fontsize=10)
-    _explain(figure, [handles[method] for method in looks])
+    _explain(figure, [handles[method] for method in looks], agents)
     return figure
 
 
 def schedules_beside(
     reference: Float[np.ndarray, " updates"],
-    runs: Mapping[str, RunRecord],
+    runs: Mapping[str, Episode],
     layer_names: Sequence[str],
-    updates_per_step: int,
     title: str,
     *,
     reference_name: str = "one_cycle",
@@ -160,18 +156,16 @@ def schedules_beside(
         reference: its rate at each update, or each step; it is repeated, dashed, behind the others.
         runs: agents', by what each is called.
         layer_names: in order of depth.
-        updates_per_step: gradient updates a step.
         title: above it all.
         reference_name: what the reference is called.
     """
     figure, axes = _grid(1 + len(runs), 2, 2.6, title)
-    episodes = {name: Episode.from_record(r, updates_per_step) for name, r in runs.items()}
-    end = max((episode.updates[-1] for episode in episodes.values()), default=len(reference))
+    start, end = _limits(runs) if runs else (0.0, float(len(reference)))
     updates = np.linspace(0, end, len(reference))
     look = styles([reference_name])[reference_name]
     axes[0].plot(updates, reference, color=look.colour, linewidth=2.2)
     axes[0].set_title(reference_name, fontsize=10)
-    for axis, (name, episode) in zip(axes[1:], episodes.items(), strict=True):
+    for axis, (name, episode) in zip(axes[1:], runs.items(), strict=True):
         axis.plot(
             updates, reference, color="0.55", linewidth=1.2, linestyle=(0, (4, 2)), zorder=1,
             label=reference_name,
@@ -181,11 +175,11 @@ def schedules_beside(
         else:
             _draw_mean_rate(axis, episode, styles([name])[name].colour)
         axis.set_title(name, fontsize=10)
-    scale_rates(axes[0], np.concatenate([reference, *map(np.ravel, _rates(runs))]))
+    scale_rates(axes[0], np.concatenate([reference, *_rates(runs)]))
     for axis in axes:
         axis.grid(alpha=0.25)
-    axes[0].set_xlim(0, end)
-    figure.supxlabel("gradient updates", fontsize=10)
+    axes[0].set_xlim(start, end)
+    figure.supxlabel(label_of_updates(runs.values()), fontsize=10)
     figure.supylabel("learning rate", fontsize=10)
     named = axes[-1].get_legend_handles_labels()[0]
     _explain(figure, named if len(named) > 1 else [*named, *_layer_lines(layer_names)])
@@ -207,15 +201,20 @@ def _grid(count: int, columns: int, height: float, title: str) -> tuple[Figure, 
     return figure, axes[:count]
 
 
-def _rates(runs: Mapping[str, RunRecord]) -> list[Float[np.ndarray, "T L"]]:
-    return [np.asarray(record.learning_rates) for record in runs.values()]
+def _rates(runs: Mapping[str, Episode]) -> list[Float[np.ndarray, " N"]]:
+    return [np.ravel(episode.rates[1]) for episode in runs.values()]
+
+
+def _limits(runs: Mapping[str, Episode]) -> tuple[float, float]:
+    """Where runs begin and end, in updates."""
+    edges = [episode.rates[0] for episode in runs.values()]
+    return min(edge[0] for edge in edges), max(edge[-1] for edge in edges)
 
 
 def _draw_mean_rate(axis: Axes, episode: Episode, colour: str) -> None:
     """The mean over layers, and behind it each of them."""
-    rates = episode.learning_rates
+    edges, rates = episode.rates
     held = np.concatenate([rates[:1], rates])
-    edges = np.append(0, episode.updates)
     layers = list(held.T) if held.shape[1] > 1 else []
     for layer, dash in zip(layers, _layer_dashes(len(layers)), strict=True):
         axis.plot(
@@ -274,10 +273,10 @@ def _draw_accuracy(axis: Axes, records: Sequence[RunRecord], epochs: float, look
     return line
 
 
-def _explain(figure: Figure, handles: Iterable[Artist]) -> None:
+def _explain(figure: Figure, handles: Iterable[Artist], agents: Collection[str] = ()) -> None:
     """A legend beside the panels; agents' names are bold."""
     legend = figure.legend(
         handles=list(handles), loc="outside right upper", frameon=False, fontsize=9
     )
     for text in legend.get_texts():
-        text.set_fontweight("bold" if is_agents(text.get_text()) else "normal")
+        text.set_fontweight("bold" if text.get_text() in agents else "normal")

@@ -21,9 +21,8 @@ class NotAvailableError(Exception):
     """A method that cannot be run here; the message says how to get what is missing."""
 
 
-Rate = Literal["given", "start", "own", "free"]
-"""What a column's initial rate is to a method: its own rate or peak; where it starts from before it
-sets its own; nothing, as it has a fixed one; nothing, as it takes none."""
+Rate = Literal["given", "start", "trained", "free"]
+"""What a method does with a column's initial rate; `tables.RATES` has it in words."""
 
 
 class Listed(NamedTuple):
@@ -32,7 +31,7 @@ class Listed(NamedTuple):
     Attributes:
         name: the row's.
         is_agents: whether it is trained agents, or such as are in training.
-        rate: what a column's initial rate is to it.
+        rate: what it does with a column's initial rate.
         weight_decay, learning_rate: see `Method`.
         actions: what its agents' actions are called.
     """

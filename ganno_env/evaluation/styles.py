@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from ganno_env.viewer.panels import COLOURS
-
-AGENTS = "GANNO"
-"""What the names of agents, and of their ablations, begin with."""
 
 _FAMILIES = {
     "GANNO": ("#0072B2", "o"),
@@ -57,13 +54,8 @@ class Style(NamedTuple):
     is_agents: bool
 
 
-def is_agents(method: str) -> bool:
-    """Whether a method is agents, trained or in training."""
-    return method.startswith(AGENTS)
-
-
-def styles(methods: Iterable[str]) -> dict[str, Style]:
-    """A style for each method of one picture."""
+def styles(methods: Iterable[str], agents: Collection[str] = ()) -> dict[str, Style]:
+    """A style for each method of one picture, of which some are agents."""
     names = list(dict.fromkeys(methods))
     families = [name.split(", λ")[0] for name in names]
     taken = {_FAMILIES[family][0] for family in families if family in _FAMILIES}
@@ -77,5 +69,5 @@ def styles(methods: Iterable[str]) -> dict[str, Style]:
         colour, marker = looks[family]
         fill = _FILLS[seen[family] % len(_FILLS)]
         seen[family] += 1
-        found[name] = Style(colour, marker, fill, is_agents(name))
+        found[name] = Style(colour, marker, fill, name in agents)
     return found

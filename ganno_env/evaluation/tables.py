@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from jaxtyping import Float
 
+from ganno_env.evaluation.methods import Listed, Rate
 from ganno_env.evaluation.published import Cell, Published
 from ganno_env.evaluation.statistics import interquartile_mean
 
@@ -17,6 +18,17 @@ NO_CELL = "/"
 """What a cell that cannot exist shows, as in the paper."""
 LOST_CELL = "?"
 """What a cell that the paper has and our copy has lost shows."""
+
+
+RATES: dict[Rate, str] = {
+    "given": "each column's initial rate is the method's own rate or peak: its average is over "
+    "given rates, good and bad, and who tunes the rate has the best column.",
+    "start": "agents begin at a column's rate and then set their own, without having learned how.",
+    "trained": "agents begin at a column's rate, or at their own, and then set their own as they "
+    "learned to, in a training whose cost no figure here has.",
+    "free": "the method takes no initial rate.",
+}
+"""What a method may do with a column's initial rate."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +56,8 @@ class Row:
         spread: the best initial rate's mean less the worst's; None where there are no rates.
         iqm, iqm_low, iqm_high: the interquartile mean of all runs and its 95 % interval; see
             `interquartile_mean`.
+        is_agents: whether it is agents, trained or in training.
+        rate: what it does with a column's initial rate, where that is known; see `RATES`.
     """
 
     method: str
@@ -55,6 +69,8 @@ class Row:
     iqm: float
     iqm_low: float
     iqm_high: float
+    is_agents: bool = False
+    rate: Rate | None = None
 
 
 def initial_rates(results: Iterable[Result]) -> list[float]:
@@ -62,13 +78,23 @@ def initial_rates(results: Iterable[Result]) -> list[float]:
     return sorted({r.learning_rate for r in results if r.learning_rate is not None})
 
 
-def summarise(results: Sequence[Result]) -> list[Row]:
+def summarise(results: Sequence[Result], listed: Mapping[str, Listed] | None = None) -> list[Row]:
     """A row for each method, in order of appearance.
+
+    Args:
+        results: of all runs.
+        listed: what is known of the methods besides, by name.
 
     Raises:
         ValueError: unless each method that takes an initial rate has the same rates and seeds.
     """
-    return list(_summarise(tuple(results)))
+    known = {} if listed is None else listed
+    return [
+        dataclasses.replace(row, is_agents=known[row.method].is_agents, rate=known[row.method].rate)
+        if row.method in known
+        else row
+        for row in _summarise(tuple(results))
+    ]
 
 
 @functools.lru_cache(maxsize=4)  # bootstrapping takes a while, and a report asks several times
@@ -116,10 +142,30 @@ def _floats(values: Float[np.ndarray, " N"]) -> tuple[float, ...]:
     return tuple(float(value) for value in values)
 
 
-def header(results: Sequence[Result]) -> list[str]:
+def header(results: Sequence[Result], rows: Sequence[Row] = ()) -> list[str]:
     """The columns' names."""
     rates = (f"{rate:g}" for rate in initial_rates(results))
-    return ["Method", *rates, "Average", "Spread", "IQM [95 % interval]"]
+    last = ["Rate"] if any(row.rate for row in rows) else []
+    return ["Method", *rates, "Average", "Spread", "IQM [95 % interval]", *last]
+
+
+def notes(rows: Sequence[Row], num_seeds: int) -> list[str]:
+    """What a table's words and figures mean, a line each, as far as they are in it."""
+    lines = [
+        f"Cells: mean ± one standard deviation over {num_seeds} seeds of initial weights and "
+        "batches. λ: weight decay.",
+    ]
+    if any(row.spread is not None for row in rows):
+        lines.append(
+            "Average: over the initial rates, ± the standard deviation of each seed's average. "
+            "Spread: the best initial rate's mean less the worst's."
+        )
+    lines.append(
+        "IQM: interquartile mean, that of the middle half of a row's runs, with its 95 % bootstrap "
+        "interval."
+    )
+    present = [rate for rate in RATES if any(row.rate == rate for row in rows)]
+    return [*lines, *(f"Rate {rate}: {RATES[rate]}" for rate in present)]
 
 
 def cells(row: Row) -> list[str]:
@@ -131,6 +177,7 @@ def cells(row: Row) -> list[str]:
         _pair(row.average, row.average_deviation),
         NO_CELL if row.spread is None else f"{row.spread:.2f}",
         f"{row.iqm:.2f} [{row.iqm_low:.2f}, {row.iqm_high:.2f}]",
+        *([row.rate] if row.rate else []),
     ]
 
 
@@ -144,6 +191,7 @@ def markdown(
     order: Sequence[str] | None = None,
     unavailable: Mapping[str, str] | None = None,
     published: Published | None = None,
+    listed: Mapping[str, Listed] | None = None,
 ) -> str:
     """The table in Markdown; the best of each column (the least spread) in bold.
 
@@ -153,16 +201,17 @@ def markdown(
         unavailable: why a method has no runs, by its name; shown in place of its average. One that
             has runs is a row like any other.
         published: the paper's table, whose rows of the same names are shown in a second one.
+        listed: what is known of the methods besides, by name: shown in a column, and below.
 
     Raises:
         ValueError: if a method lacks runs, or `order` does not name each row once.
     """
-    rows = {row.method: row for row in summarise(results)}
+    rows = {row.method: row for row in summarise(results, listed)}
     reasons = {name: why for name, why in (unavailable or {}).items() if name not in rows}
     names = [*rows, *reasons] if order is None else list(order)
     if sorted(names) != sorted([*rows, *reasons]):
         raise ValueError(f"a table of the rows {[*rows, *reasons]} cannot be in the order {names}")
-    columns = header(results)
+    columns = header(results, list(rows.values()))
     shown = [rows[name] for name in names if name in rows]
     figures = [
         [*row.means, row.average, None if row.spread is None else -row.spread, row.iqm]
@@ -170,10 +219,17 @@ def markdown(
     ]
     text = {line[0]: line for line in _bold([cells(row) for row in shown], figures)}
     before = [NO_CELL] * columns[1:].index("Average")
+    after = [NO_CELL] * (len(columns) - len(before) - 2)
     for name, why in reasons.items():
-        text[name] = [name, *before, why, NO_CELL, NO_CELL]
+        text[name] = [name, *before, why, *after]
     table = _table(columns, [text[name] for name in names])
+    if listed is not None and shown:
+        table += "".join(f"\n{line}  " for line in notes(shown, _num_seeds(results))) + "\n"
     return table if published is None else table + _published(published, names)
+
+
+def _num_seeds(results: Sequence[Result]) -> int:
+    return len({result.seed for result in results})
 
 
 def _published(published: Published, names: Sequence[str]) -> str:

@@ -23,6 +23,7 @@ class Episode(NamedTuple):
         learning_rates: each layer's at the step's last update.
         actions: each agent's, taken before the step's updates.
         losses, accuracies: curves by split; an accuracy with M = 1 is of the run's end.
+        initial_rates: each layer's before the first step, where no state of a reset has them.
     """
 
     updates: Int[np.ndarray, " T"]
@@ -30,6 +31,7 @@ class Episode(NamedTuple):
     actions: Int[np.ndarray, "T agents"]
     losses: dict[str, Float[np.ndarray, " T"]]
     accuracies: dict[str, Float[np.ndarray, " M"]]
+    initial_rates: Float[np.ndarray, " L"] | None = None
 
     @property
     def edges(self) -> Float[np.ndarray, " T+1"]:
@@ -39,6 +41,17 @@ class Episode(NamedTuple):
         start = self.updates[0] - (self.updates[1] - self.updates[0])
         # A reset is no step: it begins and ends at 0.
         return np.concatenate([[max(start, 0)], self.updates]).astype(float)
+
+    @property
+    def rates(self) -> tuple[Float[np.ndarray, " N+1"], Float[np.ndarray, "N L"]]:
+        """Each layer's rates in time, and the edges between which they held.
+
+        Initial rates are drawn as if they had held for a step before the first update.
+        """
+        if self.initial_rates is None:
+            return self.edges, self.learning_rates
+        edges = np.concatenate([[self.edges[0] - np.diff(self.edges)[0]], self.edges])
+        return edges, np.concatenate([self.initial_rates[None], self.learning_rates])
 
     @classmethod
     def from_states(cls, states: State | Sequence[State]) -> Episode:
@@ -68,8 +81,16 @@ class Episode(NamedTuple):
         )
 
     @classmethod
-    def from_record(cls, record: RunRecord, updates_per_step: int) -> Episode:
-        """From a run's record, whose test accuracy may be of each step or of the end alone."""
+    def from_record(
+        cls, record: RunRecord, updates_per_step: int, initial_rate: float | None = None
+    ) -> Episode:
+        """From a run's record, whose test accuracy may be of each step or of the end alone.
+
+        Args:
+            record: the run's.
+            updates_per_step: gradient updates a step.
+            initial_rate: all layers' before the first step, which a record does not have.
+        """
         curves = {f.name: np.asarray(getattr(record, f.name)) for f in dataclasses.fields(record)}
         return cls(
             updates=updates_per_step * np.arange(1, len(curves["train_loss"]) + 1),
@@ -77,6 +98,9 @@ class Episode(NamedTuple):
             actions=curves["actions"],
             losses={split: curves[f"{split}_loss"] for split in SEEN},
             accuracies={split: curves[f"{split}_accuracy"] for split in (*SEEN, "test")},
+            initial_rates=None
+            if initial_rate is None
+            else np.full(curves["learning_rates"].shape[1], initial_rate),
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -101,7 +101,7 @@ class TrainingViewer:
         for axis in axes:
             _set_updates(axis, episode)
             axis.tick_params(labelbottom=axis is axes[-1])
-        axes[-1].set_xlabel("gradient updates")
+        axes[-1].set_xlabel(label_of_updates([episode]))
         figure.align_ylabels(axes[2:])
         return figure, axes
 
@@ -179,8 +179,15 @@ def new_figure(width: float, height: float, title: str) -> Figure:
     return figure
 
 
+def label_of_updates(episodes: Iterable[Episode]) -> str:
+    """Of an axis of gradient updates."""
+    begun = any(episode.initial_rates is not None for episode in episodes)
+    return "gradient updates" + (" (before 0: the initial rate)" if begun else "")
+
+
 def _set_updates(axis: Axes, episode: Episode) -> None:
-    axis.set_xlim(episode.edges[0], episode.edges[-1])
+    edges, _ = episode.rates
+    axis.set_xlim(edges[0], edges[-1])
     if len(episode.updates) == 1:
         axis.set_xticks(episode.updates)
 

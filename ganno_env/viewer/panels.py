@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import matplotlib
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
 from matplotlib.colors import ListedColormap, LogNorm, to_hex
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator, PercentFormatter
@@ -17,12 +18,14 @@ from ganno_env.viewer.episode import Episode
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito's, which colour-blind readers can tell apart; not their yellow, which is faint."""
-STYLES = {"train": (COLOURS[0], "-"), "validation": (COLOURS[1], "--"), "test": (COLOURS[2], ":")}
-"""Each split's colour, and a line for those who see no colour."""
+STYLES = {"train": (COLOURS[6], "-"), "validation": (COLOURS[3], "--"), "test": (COLOURS[4], ":")}
+"""Each split's colour, which is no layer's, and a line for those who see no colour."""
 NOTHING = "#EDEDED"
 """The no-op, and a learning rate of 0."""
-MOST_LINES = len(COLOURS)
+MOST_LINES = 3
 """Rates of more layers than this are a heat map: lines would hide each other."""
+CLIPPED = "clipped to 0"
+"""What a rate is that a decrease larger than itself has made 0."""
 MOST_NAMES = 24
 """Where there are more rows than this, not all of them are named."""
 WIDEST_RATES = 1e4
@@ -34,10 +37,11 @@ WIDE_RANGE = 20.0
 def draw_rates(axis: Axes, key: Axes, episode: Episode, layer_names: Sequence[str]) -> None:
     """Each layer's learning rate: lines, or a heat map of many layers; `key` explains them."""
     if len(layer_names) > MOST_LINES:
-        _draw_rate_map(axis, key, episode, layer_names)
+        mesh = draw_rate_map(axis, episode, layer_names, rate_norm([episode]))
+        draw_rate_key(key, mesh, [episode])
         return
     draw_rate_lines(axis, episode, layer_names)
-    scale_rates(axis, episode.learning_rates)
+    scale_rates(axis, episode.rates[1])
     axis.set_ylabel("learning rate")
     axis.grid(alpha=0.25)
     draw_key(key, axis.get_legend_handles_labels()[0], "layer")
@@ -45,14 +49,37 @@ def draw_rates(axis: Axes, key: Axes, episode: Episode, layer_names: Sequence[st
 
 def draw_rate_lines(axis: Axes, episode: Episode, layer_names: Sequence[str]) -> None:
     """Each layer's learning rate as a line, of `MOST_LINES` layers at the most."""
-    rates = episode.learning_rates
+    edges, rates = episode.rates
     widths = np.linspace(2.8, 1.3, max(len(layer_names), 2))
     for layer, name in enumerate(layer_names):
         # A rate holds for a step. Where layers' rates are equal, the first are wider, and show.
         held = np.concatenate([rates[:1, layer], rates[:, layer]])
         axis.plot(
-            episode.edges, held, drawstyle="steps-pre",
+            edges, held, drawstyle="steps-pre",
             color=COLOURS[layer], linewidth=widths[layer], label=name,
+        )  # fmt: skip
+    steps, layers = np.nonzero(_clipped(rates))
+    if steps.size:
+        axis.scatter(
+            edges[steps], np.zeros(steps.size), c=[COLOURS[layer] for layer in layers], marker="v",
+            s=45, clip_on=False, zorder=5, label=CLIPPED,
+        )  # fmt: skip
+    _mark_beginning(axis, episode)
+
+
+def _clipped(rates: Float[np.ndarray, "N L"]) -> Bool[np.ndarray, "N L"]:
+    """Where a rate has fallen to 0."""
+    before = np.concatenate([np.zeros_like(rates[:1]), rates[:-1]])
+    clipped: Bool[np.ndarray, "N L"] = (rates == 0) & (before > 0)
+    return clipped
+
+
+def _mark_beginning(axis: Axes, episode: Episode, colour: str = "0.6", width: float = 1.0) -> None:
+    """Parts the initial rates, left of it, from those that were chosen."""
+    if episode.initial_rates is not None:
+        axis.vlines(
+            episode.edges[0], 0, 1, transform=axis.get_xaxis_transform(), colors=colour,
+            linewidth=width,
         )  # fmt: skip
 
 
@@ -78,23 +105,56 @@ def scale_rates(axis: Axes, rates: Float[np.ndarray, "T L"]) -> None:
         axis.set_yticks([0.0, *(decades[1:] if len(decades) > 1 else decades)])
 
 
-def _draw_rate_map(axis: Axes, key: Axes, episode: Episode, layer_names: Sequence[str]) -> None:
-    shown = np.ma.masked_less_equal(episode.learning_rates.T, 0)
-    low, high = (shown.min(), shown.max()) if shown.count() else (0.1, 1.0)
-    norm = LogNorm(low, max(high, low * 1.1))
+def rate_norm(episodes: Sequence[Episode]) -> LogNorm:
+    """A scale of colours for all rates of these episodes; 0 is not on it."""
+    rates = np.concatenate([[], *(np.ravel(episode.rates[1]) for episode in episodes)])
+    positive = rates[rates > 0]
+    low, high = (positive.min(), positive.max()) if positive.size else (0.1, 1.0)
+    return LogNorm(low, max(high, low * 1.1))
+
+
+def draw_rate_map(
+    axis: Axes, episode: Episode, layer_names: Sequence[str], norm: LogNorm
+) -> QuadMesh:
+    """Each layer's learning rate as a strip whose colour changes in time, the first on top."""
+    edges, rates = episode.rates
     colours = matplotlib.colormaps["viridis"].with_extremes(bad=NOTHING)
     axis.set_facecolor(NOTHING)
     rows = np.arange(len(layer_names) + 1)
-    mesh = axis.pcolormesh(episode.edges, rows, shown, cmap=colours, norm=norm)
+    mesh = axis.pcolormesh(
+        edges, rows, np.ma.masked_less_equal(rates.T, 0), cmap=colours, norm=norm
+    )
+    if len(layer_names) <= MOST_NAMES:
+        axis.hlines(rows[1:-1], edges[0], edges[-1], colors="white", linewidth=0.8)
+    _mark_beginning(axis, episode, colour="white", width=3.0)
     _name_rows(axis, layer_names)
+    return mesh
+
+
+def draw_rate_key(key: Axes, mesh: QuadMesh, episodes: Sequence[Episode]) -> None:
+    """What the colours of maps of these episodes mean."""
     key.set_axis_off()
     bar = key.inset_axes((0.0, 0.14, 0.09, 0.78))
-    key.figure.colorbar(mesh, cax=bar)
-    bar.tick_params(labelsize=7.5, which="both")
+    ticks = _rate_ticks(*mesh.get_clim())
+    key.figure.colorbar(mesh, cax=bar, ticks=ticks, format="{x:g}").minorticks_off()
+    bar.tick_params(labelsize=7.5)
     bar.set_title("learning rate", fontsize=8.5, loc="left", pad=7)
-    if shown.count() < shown.size:
-        zero = Patch(facecolor=NOTHING, edgecolor="0.6", label="0")
+    rates = [episode.rates[1] for episode in episodes]
+    if any((shown <= 0).any() for shown in rates):
+        label = CLIPPED if any(_clipped(shown).any() for shown in rates) else "0"
+        zero = Patch(facecolor=NOTHING, edgecolor="0.6", label=label)
         key.legend(handles=[zero], loc="lower left", borderaxespad=0, frameon=False, fontsize=7.5)
+
+
+def _rate_ticks(low: float, high: float) -> list[float]:
+    """A few round rates between two, or the lower one, where there is none."""
+    decades = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
+    for digits in ((1,), (1, 3), (1, 2, 5), range(1, 10)):
+        ticks = [float(f"{digit}e{decade}") for decade in decades for digit in digits]
+        ticks = [tick for tick in ticks if low <= tick <= high]
+        if len(ticks) >= 3:
+            return ticks
+    return ticks or [float(f"{low:.2g}")]
 
 
 def draw_actions(

@@ -17,9 +17,10 @@ from ganno_env.evaluation.styles import styles
 from ganno_env.evaluation.tables import Row
 from ganno_env.schedules import SCHEDULES
 from ganno_env.types import RunRecord
-from ganno_env.viewer import save
+from ganno_env.viewer import Episode, save
 
 STEPS = 30
+INITIAL = 0.0002
 RATES = (0.0001, 0.0003, 0.001, 0.003, 0.01)
 METHODS = (
     "constant", "linear", "exponential", "sgdr", "LAMB", "VeLO, λ = 0.1", "Lion, λ = 0.1",
@@ -68,6 +69,7 @@ def made_up(method: str, number: int) -> Row:
         iqm=70.0,
         iqm_low=69.0,
         iqm_high=71.0,
+        is_agents=method == "GANNO",
     )
 
 
@@ -82,33 +84,37 @@ DIVERGED = {"train_loss": LOST, "validation_loss": LOST, "test_accuracy": 0.1 * 
 NEVER = {name: np.full_like(LOST, np.nan) for name in DIVERGED}
 
 
+def drawn(run: RunRecord) -> Episode:
+    return Episode.from_record(run, 100, initial_rate=INITIAL)
+
+
 def compared(rows, layers, *runs) -> Figure:
     return figures.comparison(
-        rows, RATES, {f"GANNO from {i}": run for i, run in enumerate(runs)}, names(layers), 100,
+        rows, RATES, {f"GANNO from {i}": drawn(run) for i, run in enumerate(runs)}, names(layers),
         "A title that says what all of this is about, λ = 0.1",
     )  # fmt: skip
 
 
 def beside(layers, *runs) -> Figure:
     return figures.schedules_beside(
-        CURVES["one_cycle"], {f"GANNO, seed {i}": run for i, run in enumerate(runs)},
-        names(layers), 100, "title",
+        CURVES["one_cycle"], {f"GANNO, seed {i}": drawn(run) for i, run in enumerate(runs)},
+        names(layers), "title",
     )  # fmt: skip
 
 
 def losses(layers, *runs) -> Figure:
     return figures.rates_and_losses(
-        {f"episode {40 * i}": run for i, run in enumerate(runs)}, names(layers), 100, "title"
+        {f"episode {40 * i}": drawn(run) for i, run in enumerate(runs)}, names(layers), "title"
     )
 
 
 def accuracies(*panels) -> Figure:
     shown = {f"λ = {10**-i:g}": panel for i, panel in enumerate(panels)}
-    return figures.accuracy_curves(shown, 30, "title")
+    return figures.accuracy_curves(shown, 30, "title", agents={"GANNO"})
 
 
 def accuracy(layers, run) -> Figure:
-    return figures.rates_and_accuracy(run, names(layers), 100, "title")
+    return figures.rates_and_accuracy(drawn(run), names(layers), "title")
 
 
 def seeds(*runs) -> dict[str, list[RunRecord]]:
@@ -216,8 +222,10 @@ def test_losses_are_below_the_rates_that_made_them():
         np.testing.assert_array_equal(line.get_xdata(), 100 * np.arange(1, STEPS + 1))
         *layers, mean = [line for line in above.get_lines() if line.get_color() == colour]
         for layer, line in enumerate(layers):
-            np.testing.assert_array_equal(line.get_ydata()[1:], run.learning_rates[:, layer])
-        np.testing.assert_allclose(mean.get_ydata()[1:], run.learning_rates.mean(1))
+            np.testing.assert_array_equal(line.get_ydata()[2:], run.learning_rates[:, layer])
+        np.testing.assert_allclose(mean.get_ydata()[2:], run.learning_rates.mean(1))
+        assert list(mean.get_xdata()[:3]) == [-100, 0, 100]
+        np.testing.assert_allclose(mean.get_ydata()[:2], INITIAL)
         assert mean.get_drawstyle() == "steps-pre"
 
 
@@ -232,7 +240,7 @@ def test_accuracy_is_under_the_rates_on_their_axis_of_time():
     run = record()
     figure = accuracy(2, run)
     above, below = figure.axes[0], figure.axes[2]
-    assert above.get_xlim() == below.get_xlim() == (0, 100 * STEPS)
+    assert above.get_xlim() == below.get_xlim() == (-100, 100 * STEPS)
     np.testing.assert_allclose(below.get_lines()[0].get_ydata(), 100 * run.test_accuracy)
     assert [line.get_label() for line in above.get_lines()] == names(2)
 

@@ -13,6 +13,7 @@ from rliable.library import get_interval_estimates
 from rliable.metrics import aggregate_iqm
 
 from ganno_env.evaluation import Result, markdown, summarise, tables
+from ganno_env.evaluation.methods import Listed
 from ganno_env.evaluation.published import PUBLISHED, Published
 from ganno_env.evaluation.statistics import interquartile_mean
 
@@ -183,6 +184,25 @@ def test_rows_are_in_the_order_that_is_asked_for():
 def test_an_order_names_each_row_once(order):
     with pytest.raises(ValueError, match="cannot be in the order"):
         markdown(RESULTS, order=order)
+
+
+def test_beside_a_row_stands_what_it_did_with_the_rate_and_below_what_words_mean():
+    listed = {
+        "a": Listed("a", rate="given"),
+        "b": Listed("b", is_agents=True, rate="trained"),
+        "VeLO": Listed("VeLO", rate="free"),
+    }
+    text = markdown(RESULTS + UNRATED, listed=listed, unavailable={"Lion": "not available"})
+    assert lines(text)[0][-1] == "Rate"
+    assert [row(text, name)[-1] for name in ("a", "b", "VeLO", "Lion")] == [
+        "given", "trained", "free", "/",
+    ]  # fmt: skip
+    assert len({len(line) for line in lines(text)}) == 1
+    for explained in ("λ: weight decay", "Spread: ", "IQM: interquartile mean", "over 3 seeds"):
+        assert explained in text
+    assert "Rate given: " in text
+    assert "average is over given rates, good and bad" in text
+    assert "Rate start: " not in text
 
 
 def test_the_papers_own_values_are_a_second_table():

@@ -71,11 +71,30 @@ def test_evaluation_runs_a_policy_on_another_network(folder, tmp_path):
     output_dir = tmp_path / "out"
     result = evaluate(*arguments, "seeds=[0]", "schedules=[rex]", f"output_dir={output_dir}")
     assert result.returncode == 0, result.stderr
-    assert "GANNO" in result.stdout
-    assert (output_dir / "table.md").read_text().count("| rex |") == 1
-    again = evaluate(*arguments, f"output_dir={output_dir}")
-    assert again.returncode == 1
-    assert "has files in it already" in again.stderr
+    assert "random, actions of GANNO" in result.stdout
+    text = (output_dir / "table.md").read_text()
+    assert text.count("| rex |") == 1
+    assert "Test accuracy (%) of cnn5 on digits" in text
+    # As an interruption before the report leaves it; a run that was under way is lost.
+    for left in ("table.md", "records.json", "comparison.png"):
+        (output_dir / left).unlink()
+    next((output_dir / "cells").iterdir()).unlink()
+    arguments += ["seeds=[0]", f"output_dir={output_dir}"]
+    again = evaluate(*arguments, "schedules=[rex]")
+    assert again.returncode == 0, again.stderr
+    assert "6 runs, 5 of them made before" in again.stdout
+    assert (output_dir / "table.md").read_text() == text
+    other = evaluate(*arguments, "schedules=[rex]", "greedy=true")
+    assert other.returncode == 1
+    assert "made otherwise (options.greedy: None there, True now)" in other.stderr
+
+
+def test_evaluation_leaves_what_is_not_its_own(folder, tmp_path):
+    (tmp_path / "mine").touch()
+    policy = folder[0] / "demo" / "training"
+    result = evaluate(f"checkpoint={policy}", *SIZES, f"output_dir={tmp_path}")
+    assert result.returncode == 1
+    assert "has files in it already that are no evaluation's" in result.stderr
 
 
 @pytest.mark.parametrize(

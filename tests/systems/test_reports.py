@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import time
 from pathlib import Path
 
 import hydra
@@ -16,11 +17,12 @@ from rich.console import Console
 
 from ganno_env.evaluation import Method, random_controller
 from ganno_env.evaluation.methods import row_name
+from ganno_env.schedules import SCHEDULES
 from ganno_env.types import RunRecord
 from systems.experiments import cells_of, plain
 from systems.options import ReproduceOptions
 from systems.outcome import Outcome
-from systems.reports import _schedules, write
+from systems.reports import REPORTS, _schedule, _schedules, write
 from tests.small import small_env
 from tests.systems.test_reproduce import EXPERIMENTS, ROOT
 
@@ -106,6 +108,47 @@ def test_actions_are_called_what_the_agents_call_them():
     texts = {text.get_text() for text in figure.findobj(Text)}
     assert "=0.003" in texts
     assert "*1.01" not in texts
+
+
+def test_whether_a_method_is_agents_is_no_matter_of_its_name():
+    """Figures 2 and 7 were empty unless a row's name began as ours do."""
+    for name in ("figure2", "figure7", "table1"):
+        made = outcome(name)
+        renamed = {
+            row: ("constant-ly learning" if made.listed[row].is_agents else f"GANNO {row}")
+            for row in made.listed
+        }
+        shown = dataclasses.replace(
+            made,
+            listed={renamed[k]: v._replace(name=renamed[k]) for k, v in made.listed.items()},
+            order=[renamed.get(row, row) for row in made.order],
+            records={c._replace(method=renamed[c.method]): r for c, r in made.records.items()},
+        )
+        report = REPORTS[made.experiment.report](shown)
+        drawn = name if name.startswith("figure") else "comparison"
+        texts = [t.get_text() for t in report.pictures[f"{drawn}.png"].findobj(Text)]
+        agents = {c.method for c in shown.agents_runs(made.experiment.weight_decays[0])}
+        assert agents == {"constant-ly learning"}
+        if name != "figure2":
+            assert any(text.startswith("constant-ly learning") for text in texts), texts
+            assert not any(text.startswith("GANNO") and " from " in text for text in texts)
+
+
+def test_schedules_are_evaluated_at_once():
+    """A call for each update took 104 s for one_cycle at scale=paper."""
+    made = outcome("figure5")
+    env = made.env.replace(epochs=600, num_steps=None)
+    made = dataclasses.replace(made, env=env)
+    updates = env.time_limit * env.updates_per_step
+    assert updates > 5000
+    began = time.monotonic()
+    for name in SCHEDULES:
+        rates = _schedule(made, name)
+        assert rates.shape == (updates,)
+        schedule = SCHEDULES[name](0.001, updates)
+        for update in (0, 1, updates // 3, updates - 1):
+            np.testing.assert_allclose(rates[update], schedule(update), rtol=1e-5, atol=1e-12)
+    assert time.monotonic() - began < 20
 
 
 def test_a_table_shows_the_split_that_was_asked_for():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
 import shutil
@@ -13,17 +12,13 @@ import time
 from pathlib import Path
 
 import hydra
-import jax
-import numpy as np
-import optax
 import pytest
 from omegaconf import OmegaConf
 
-from ganno_env.inner import OPTIMISERS, Optimiser
 from systems import reproduce as command
 from systems.cells import FOLDER
 from systems.options import ReproduceOptions
-from systems.policy import FILE_NAME, load_policy, save_policy
+from systems.policy import FILE_NAME, load_policy
 from systems.reports import REPORTS
 from systems.runs import CHECKPOINTS
 from tests.small import ARGUMENTS
@@ -182,138 +177,6 @@ def test_bad_input_is_one_clear_error(finished, overrides, message):
 def test_agents_still_to_be_trained_are_not_trained_by_every_shard(tmp_path):
     with pytest.raises(ValueError, match=r"\['ganno'\] are still to be trained"):
         run(tmp_path / "out", "num_shards=2")
-
-
-def policies(folder):
-    return sorted(path.name for path in (folder / "agents").iterdir())
-
-
-def gannos(folder):
-    return [run for run in records(folder) if run["method"] == "GANNO"]
-
-
-def test_agents_that_act_or_begin_otherwise_are_other_agents(finished, tmp_path, capsys):
-    """What was once kept as the same: another initial rate, and another way to act."""
-    folder = tmp_path / "out"
-    shutil.copytree(finished, folder)
-    ours = ["methods=[ganno]", "seeds=[0]", "learning_rates=[0.001]"]
-    before, trained = gannos(folder), policies(folder)
-    run(folder, *ours, "+agents.ganno.greedy=true")
-    assert "1 runs" in (said := capsys.readouterr().out)
-    assert "made before" not in said
-    assert "GANNO: the folder also keeps runs of another definition (greedy: False there" in said
-    run(folder, *ours, "+agents.ganno.learning_rate=0.003")
-    assert "learning_rate: None there, 0.003 now" in capsys.readouterr().out
-    assert [r["learning_rates"] for r in gannos(folder)] != [r["learning_rates"] for r in before]
-    assert policies(folder) == trained, "the policy is the same"
-    run(folder)
-    assert "12 runs, 12 of them made before" in capsys.readouterr().out
-    assert gannos(folder) == before
-
-
-@pytest.mark.parametrize("change", ["training_seed=1", "++system.gamma=0.5"])
-def test_agents_of_another_training_are_trained_anew(finished, tmp_path, change, capsys):
-    folder = tmp_path / "out"
-    shutil.copytree(finished, folder)
-    (before,) = policies(folder)
-    run(folder, "methods=[ganno]", "seeds=[0]", "learning_rates=[0.001]", change)
-    assert "1 runs\n" in capsys.readouterr().out
-    first, second = (load_policy(folder / "agents" / name) for name in policies(folder))
-    assert before in policies(folder)
-    assert first.information != second.information
-    weights = zip(jax.tree.leaves(first.params), jax.tree.leaves(second.params), strict=True)
-    assert not all(np.array_equal(a, b) for a, b in weights)
-
-
-def test_a_policy_that_is_not_what_its_folder_is_for_is_refused(finished, tmp_path):
-    folder = tmp_path / "out"
-    shutil.copytree(finished, folder)
-    (agents,) = (folder / "agents").iterdir()
-    policy = load_policy(agents)
-    other = dataclasses.replace(policy, information={**policy.information, "seed": 7})
-    save_policy(other, agents / FILE_NAME, overwrite=True)
-    with pytest.raises(ValueError, match=r"another training's policy \(seed: 7 there, 0 now\)"):
-        run(folder)
-
-
-def test_a_method_whose_code_changed_is_made_anew(finished, tmp_path, monkeypatch, capsys):
-    folder = tmp_path / "out"
-    shutil.copytree(finished, folder)
-    before = records(folder)
-    lion = Optimiser(optax.scale_by_lion(b1=0.5))
-    monkeypatch.setitem(OPTIMISERS._members, "lion", lion)
-    run(folder)
-    said = capsys.readouterr().out
-    assert "12 runs, 8 of them made before" in said
-    assert "Lion, λ = 0.01: the folder also keeps runs of another definition (optimiser: " in said
-    after = records(folder)
-    changed = {a["method"] for a, b in zip(after, before, strict=True) if a != b}
-    assert changed == {"Lion, λ = 0.01"}
-    monkeypatch.undo()
-    run(folder)
-    assert "12 runs, 12 of them made before" in capsys.readouterr().out
-    assert records(folder) == before
-
-
-@pytest.mark.parametrize(
-    "fewer",
-    [["methods=[constant]"], ["methods=[ganno,rex]"], ["seeds=[1]"], ["learning_rates=[0.01]"]],
-)
-def test_a_second_run_with_less_loses_nothing_of_the_report(finished, tmp_path, fewer):
-    folder = tmp_path / "out"
-    shutil.copytree(finished, folder)
-    run(folder, *fewer)
-    text = (folder / "table.md").read_text()
-    for row in ("constant", "Lion, λ = 0.01", "GANNO"):
-        (before,) = _lines(finished, row)
-        assert before in _lines(folder, row), text
-    made = records(folder)
-    assert all(record in made for record in records(finished))
-
-
-def _lines(folder, row):
-    text = (folder / "table.md").read_text().partition("**The paper's own")[0].replace("**", "")
-    return [line for line in text.splitlines() if line.startswith(f"| {row} |")]
-
-
-def test_another_weight_decay_is_another_table_of_the_report(finished, tmp_path):
-    folder = tmp_path / "out"
-    shutil.copytree(finished, folder)
-    run(folder, "methods=[constant]", "weight_decays=[0.5]")
-    text = (folder / "table.md").read_text()
-    assert text.index("λ = 0.5\n") < text.index("λ = 0.1\n")
-    assert len(_lines(folder, "constant")) == 2
-    assert len(_lines(folder, "GANNO")) == 1
-    assert {path.name for path in folder.glob("comparison*")} == {
-        "comparison.png", "comparison-0.1.png", "comparison-0.5.png",
-    }  # fmt: skip
-
-
-def test_random_agents_with_the_policys_actions(finished, tmp_path):
-    folder = tmp_path / "out"
-    levels = "++train_on.actions=[noop,=0.001,=0.01]"
-    ours = ["methods=[ganno,random:ganno,random]", "seeds=[0]", "learning_rates=[0.001]"]
-    run(folder, *ours, levels)
-    runs = {r["method"]: r for r in records(folder)}
-    assert set(runs) == {"GANNO", "random, actions of GANNO", "random"}
-    assert max(map(max, runs["random, actions of GANNO"]["actions"])) < 3
-    assert max(map(max, runs["random"]["actions"])) > 2
-
-
-def test_where_actions_are_the_tables_random_agents_have_one_row(finished, tmp_path):
-    folder = tmp_path / "out"
-    shutil.copytree(finished, folder)
-    run(folder, "methods=[ganno,random:ganno]")
-    assert "random" not in (folder / "table.md").read_text()
-
-
-def test_titles_say_what_was_run(finished, tmp_path):
-    assert "Test accuracy (%) of cnn5 on digits" in (finished / "table.md").read_text()
-    folder = run(
-        tmp_path / "out", "methods=[constant]", "seeds=[0]", "split=validation",
-        "++env.network=cnn2", "learning_rates=[0.001]",
-    )  # fmt: skip
-    assert "Validation accuracy (%) of cnn2 on digits" in (folder / "table.md").read_text()
 
 
 def test_agents_after_some_episodes_are_of_the_same_training(tmp_path):
