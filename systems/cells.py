@@ -92,7 +92,7 @@ class CellStore:
             if (folder / FOLDER).exists():
                 raise ValueError(f"{folder} holds runs, but {MANIFEST} is missing; {REMEDY}")
             manifest = {"format": FORMAT, "identity": self.identity}
-            content = json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False)
+            content = json.dumps(manifest, indent=1, sort_keys=True)
             write_atomically(path, content.encode(), overwrite=True)
         elif found["format"] != FORMAT:
             raise ValueError(

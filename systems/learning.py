@@ -1,7 +1,7 @@
 """Draws trainings side by side: `python -m systems.learning "runs={paper: [runs/a, runs/b]}"`.
 
 Writes `results/learning/` with `table.md`, `records.json` and `learning.png`: for each group of
-runs, which differ in their seed alone, the mean over seeds with its interval.
+runs, which differ in their seed alone, each of them and their mean.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ FILES = ("table.md", "records.json", "learning.png")
 """All of them are there if a comparison came to its end."""
 FEWEST = 10
 """Updates with episodes that ended in them: tenths of fewer are no parts of a curve."""
+FEWEST_SEEDS = 5
+"""Of a group whose interval is drawn: of two, it is wider than any picture."""
 CONFIDENCE = 95
 """Of the intervals in pictures, per cent."""
 
@@ -148,7 +150,10 @@ def _with_error(value: float, error: float, digits: int) -> str:
 
 
 def draw(groups: Mapping[str, Group]) -> Figure:
-    """Smoothed return and final accuracy of each group: the mean over seeds, and its interval."""
+    """Smoothed return and final accuracy of each group: each seed, and the mean over seeds.
+
+    Of `FEWEST_SEEDS` or more, the mean has its interval.
+    """
     figure = Figure(figsize=(3.6 * len(groups), 5.5), layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(2, len(groups), squeeze=False, sharex="col")
@@ -163,9 +168,9 @@ def draw(groups: Mapping[str, Group]) -> Figure:
     panels[1, 0].set_ylabel("validation accuracy\nat an episode's end (%)")
     for axes in panels[1, 1:]:
         axes.sharey(panels[1, 0])
-    figure.suptitle(
-        f"Means over training seeds\nand their {CONFIDENCE} % intervals (Student's t)", size=10
-    )
+    intervals = any(len(group.returns) >= FEWEST_SEEDS for group in groups.values())
+    band = f"; band: the mean's {CONFIDENCE} % interval (Student's t)" if intervals else ""
+    figure.suptitle(f"Thin: each training seed; thick: their mean{band}", size=10, wrap=True)
     return figure
 
 
@@ -173,9 +178,10 @@ def _draw_mean(axes: Any, steps: NDArray[np.float64], curves: NDArray[np.float64
     smoothed = np.array([smooth(curve) for curve in curves])
     mean = smoothed.mean(axis=0)
     for curve in smoothed:
-        axes.plot(steps, curve, color="C0", alpha=0.35, linewidth=0.8)
-    axes.plot(steps, mean, color="C0", linewidth=2)
+        axes.plot(steps, curve, color="C0", alpha=0.5, linewidth=0.9)
     if len(curves) > 1:
+        axes.plot(steps, mean, color="C0", linewidth=2.2)
+    if len(curves) >= FEWEST_SEEDS:
         error = smoothed.std(axis=0, ddof=1) / np.sqrt(len(curves))
         half = stats.t.ppf(0.5 + CONFIDENCE / 200, len(curves) - 1) * error
         axes.fill_between(steps, mean - half, mean + half, color="C0", alpha=0.2, linewidth=0)

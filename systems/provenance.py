@@ -49,7 +49,7 @@ def plain(value: Any) -> Plain:
 
 def text(value: Any) -> str:
     """The one text of a value: equal values have equal texts, and no others have."""
-    return json.dumps(plain(value), sort_keys=True, ensure_ascii=False)
+    return json.dumps(plain(value), sort_keys=True)
 
 
 def digest(value: Any) -> str:
@@ -104,6 +104,9 @@ def of_images(dataset: Dataset) -> str:
     return content.hexdigest()
 
 
-def version() -> str:
-    """This project's: what results depend on beside their options."""
-    return importlib.metadata.version(PACKAGE)
+def version() -> str | None:
+    """This project's, where it is installed: what results depend on beside their options."""
+    try:
+        return importlib.metadata.version(PACKAGE)
+    except importlib.metadata.PackageNotFoundError:  # a checkout on the path
+        return None

@@ -110,7 +110,7 @@ def _agents(agents: Mapping[str, AgentsSpec], experiment: Experiment) -> dict[st
 
 def _rows(experiment: Experiment, specs: Mapping[str, AgentsSpec]) -> list[str]:
     """The methods' rows in order; refuses two of one name."""
-    rows = [_row(text, specs) for text in experiment.methods]
+    rows = [row_of(text, specs) for text in experiment.methods]
     for number, row in enumerate(rows):
         if row in rows[:number]:
             first = experiment.methods[rows.index(row)]
@@ -121,7 +121,8 @@ def _rows(experiment: Experiment, specs: Mapping[str, AgentsSpec]) -> list[str]:
     return rows
 
 
-def _row(text: str, specs: Mapping[str, AgentsSpec]) -> str:
+def row_of(text: str, specs: Mapping[str, AgentsSpec]) -> str:
+    """What the row of a method is called, by its text in the config."""
     from ganno_env.evaluation.methods import row_name
     from systems.agents import random_name
 
@@ -191,7 +192,7 @@ def _methods(
             elif (random := as_random(specs[key], policy, env)) is not None:
                 methods.append(random)
         except NotAvailableError as reason:
-            unavailable[_row(text, specs)] = str(reason)
+            unavailable[row_of(text, specs)] = str(reason)
     return methods, unavailable
 
 

@@ -141,9 +141,7 @@ def train(
             at = run.start(found, state)
             loggers_here = loggers if is_first() else {}
             sink = stack.enter_context(make_loggers(loggers_here, _described(run, at)))
-        at, stopped_by = _loop(
-            learner, run, at, sink, last, checkpoint_every, max_skipped_updates
-        )
+        at, stopped_by = _loop(learner, run, at, sink, last, checkpoint_every, max_skipped_updates)
         with together():
             if folder is not None and is_first():
                 draw_training_curve(at.records, folder / CURVE)

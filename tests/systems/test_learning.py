@@ -76,6 +76,16 @@ def test_a_table_and_a_picture_are_written_once(folders, tmp_path):
     assert (target / "learning.png").is_file()
 
 
+@pytest.mark.parametrize("seeds", [1, 2, 4, 5])
+def test_an_interval_is_drawn_of_enough_seeds_alone(curves, seeds):
+    """A band over two seeds filled its panel."""
+    many = np.stack([curves[0] + seed for seed in range(seeds)])
+    group = learning.Group(np.arange(UPDATES), many, many, np.ones(seeds))
+    for axes in learning.draw({"a": group}).axes:
+        assert len(axes.collections) == (seeds >= 5)
+        assert len(axes.get_lines()) == seeds + (seeds > 1)
+
+
 def test_bad_input():
     with pytest.raises(ValueError, match=r"runs=\{NAME: .* is missing"):
         learning.compare({})

@@ -19,11 +19,12 @@ import pytest
 from ganno_env.evaluation import GridRunner
 from ganno_env.inner import OPTIMISERS, Optimiser
 from systems import agents, networks
+from systems import reproduce as command
 from systems.normalisation import initial_statistics
 from systems.policy import FILE_NAME, load_policy, make_policy, save_policy
 from systems.runs import TrainingRun
 from systems.training import TrainResult
-from tests.systems.test_reproduce import records, run
+from tests.systems.test_reproduce import SIZES, compose, records, run
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -208,3 +209,27 @@ def test_titles_say_what_was_run(finished, tmp_path):
         "++env.network=cnn2", "learning_rates=[0.001]",
     )  # fmt: skip
     assert "Validation accuracy (%) of cnn2 on digits" in (folder / "table.md").read_text()
+
+
+def test_agents_after_some_episodes_are_of_the_same_training(tmp_path):
+    """The same seed, and learning rates annealed towards the same end: looked in on, not ended."""
+    folder = tmp_path / "out"
+    options = [
+        "experiment=figure1", *SIZES, f"output_dir={folder}", "++system.total_timesteps=128",
+        "agents.episode_40.episodes=10", "system.anneal_learning_rates=true", "++env.network=cnn2",
+    ]  # fmt: skip
+    command.reproduce(compose(*options), "figure1")
+    looked_in = load_policy(next((folder / "agents").glob("episode_40*")))
+    whole = load_policy(next((folder / "agents").glob("ganno*")))
+    updates = [p.information["training"]["updates"] for p in (looked_in, whole)]
+    assert updates == [2, 4]  # ten episodes of four steps, in rollouts of 32
+    without_cost = [
+        {k: v for k, v in p.information.items() if k != "training"} for p in (looked_in, whole)
+    ]
+    assert without_cost[0] == without_cost[1]
+    assert (folder / "figure1.png").exists()
+    # Of a policy that is there already, it is that policy's own training.
+    given = next((folder / "agents").glob("ganno*"))
+    options += [f"checkpoint={given}", "training_seed=5", "++system.gamma=0.1"]
+    command.reproduce(compose(*options), "figure1")
+    assert len(list((folder / "agents").iterdir())) == 2

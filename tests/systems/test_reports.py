@@ -16,9 +16,9 @@ from omegaconf import OmegaConf
 from rich.console import Console
 
 from ganno_env.evaluation import Method, random_controller
-from ganno_env.evaluation.methods import row_name
 from ganno_env.schedules import SCHEDULES
 from ganno_env.types import RunRecord
+from systems import reproduce as command
 from systems.experiments import cells_of, plain
 from systems.options import ReproduceOptions
 from systems.outcome import Outcome
@@ -49,19 +49,20 @@ def outcome(name: str, absent: frozenset[str] = frozenset()) -> Outcome:
         values = OmegaConf.to_container(
             hydra.compose("reproduce", overrides=[f"experiment={name}"]), resolve=True
         )
-    experiment = ReproduceOptions.parse({**values, "name": name}).experiment
-    agents = values["agents"]
+    options = ReproduceOptions.parse({**values, "name": name})
+    experiment, agents = options.experiment, options.agents
     env = small_env()
     experiment = experiment.titled(env.network.name, env.dataset.name)
     order, methods, unavailable = [], [], {}
     for text in experiment.methods:
-        shown = agents[text]["name"] if text in agents else row_name(text)
+        shown = command.row_of(text, agents)
         order.append(shown)
-        if text.partition("@")[0] in absent or (text in agents and "agents" in absent):
+        of_agents = text.removeprefix(command.RANDOM) in agents
+        if text.partition("@")[0] in absent or (of_agents and "agents" in absent):
             unavailable[shown] = "not available: get it somewhere"
             continue
         decay = text.partition("@")[2]
-        rate = agents[text].get("learning_rate") if text in agents else None
+        rate = agents[text].learning_rate if text in agents else None
         rate = 1.0 if text.startswith("velo") else rate
         own = float(decay) if decay else None
         methods.append(Method(shown, random_controller(), (), own, rate, is_agents=text in agents))

@@ -179,27 +179,6 @@ def test_agents_still_to_be_trained_are_not_trained_by_every_shard(tmp_path):
         run(tmp_path / "out", "num_shards=2")
 
 
-def test_agents_after_some_episodes_are_of_the_same_training(tmp_path):
-    """Their learning rates have not been annealed to the end: as if it had been looked in on."""
-    folder = tmp_path / "out"
-    values = compose(
-        "experiment=figure1", *SIZES, f"output_dir={folder}", "++system.total_timesteps=128",
-        "agents.episode_40.episodes=10", "system.anneal_learning_rates=true", "++env.network=cnn2",
-    )  # fmt: skip
-    command.reproduce(values, "figure1")
-    looked_in = load_policy(next((folder / "agents").glob("episode_40*")))
-    assert looked_in.information["training"]["updates"] == 2
-    assert looked_in.information["config"]["total_timesteps"] == 128
-    whole = load_policy(next((folder / "agents").glob("ganno*")))
-    assert whole.information["config"] == looked_in.information["config"]
-    logs = [
-        next((folder / "agents").glob(f"{name}*/metrics.jsonl")) for name in ("episode", "ganno")
-    ]
-    entropy = [[json.loads(x)["entropy"] for x in log.read_text().splitlines()] for log in logs]
-    assert entropy[0] == entropy[1][:2]
-    assert (folder / "figure1.png").exists()
-
-
 def test_without_agents_their_row_says_so(tmp_path):
     folder = run(tmp_path / "out", "methods=[constant,ganno]", "checkpoint=none", "seeds=[0]")
     assert "train agents (checkpoint=train)" in (folder / "table.md").read_text()

@@ -89,6 +89,16 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(uninterrupted, tm
     assert_same(again, uninterrupted)
 
 
+def test_a_run_that_is_stopped_early_is_the_longer_runs_beginning(uninterrupted, tmp_path):
+    early = train_for(UPDATES, tmp_path / "early", stop_after_updates=2)
+    assert without_times(early.records) == without_times(uninterrupted.records[:2])
+    assert early.policy.information["training"]["updates"] == 2
+    assert early.stopped_by is None
+    assert_same(train_for(UPDATES, tmp_path / "early", resume=True), uninterrupted)
+    with pytest.raises(ValueError, match="stop_after_updates=0; it must be at least 1"):
+        train_for(UPDATES, stop_after_updates=0)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_ends_the_run_after_its_update_and_it_can_go_on(
     uninterrupted, tmp_path, monkeypatch, capfd, number

@@ -223,6 +223,54 @@ def test_a_rate_of_zero_is_marked_as_such():
     assert 0 in axis.get_yticks()
 
 
+@pytest.mark.parametrize("num_layers", [2, 5])
+def test_a_rate_that_falls_to_zero_says_that_it_was_clipped(num_layers):
+    rates = np.full((STEPS, num_layers), 0.001)
+    rates[3:6, 0] = rates[8, 1] = 0
+    run = record(num_layers).replace(learning_rates=rates)
+    figure = viewer(num_layers).render(Episode.from_record(run, 100))
+    assert "clipped to 0" in texts(figure)
+    if num_layers == 2:  # a mark for each fall, where it happened
+        marks = figure.axes[0].collections[0].get_offsets()
+        np.testing.assert_array_equal(marks, [[300, 0], [800, 0]])
+    never = run.replace(learning_rates=np.zeros_like(rates))
+    never = viewer(num_layers).render(Episode.from_record(never, 100, initial_rate=0.0))
+    assert "clipped to 0" not in texts(never)
+
+
+@pytest.mark.parametrize("num_layers", [2, 5])
+def test_a_run_begins_at_its_initial_rate_and_not_after_the_first_action(num_layers):
+    run = record(num_layers)
+    figure = viewer(num_layers).render(Episode.from_record(run, 100, initial_rate=0.0007))
+    axis = figure.axes[0]
+    assert axis.get_xlim() == (-100, 100 * STEPS)
+    assert "gradient updates (before 0: the initial rate)" in texts(figure)
+    if num_layers == 2:
+        for layer, line in enumerate(axis.get_lines()):
+            np.testing.assert_array_equal(line.get_xdata()[:3], [-100, 0, 100])
+            np.testing.assert_allclose(
+                line.get_ydata()[:3], [0.0007, 0.0007, run.learning_rates[0, layer]]
+            )
+    else:
+        shown = np.asarray(axis.collections[0].get_array())
+        np.testing.assert_allclose(shown[:, 0], 0.0007)
+        np.testing.assert_allclose(shown[:, 1:], run.learning_rates.T)
+
+
+def test_no_split_has_the_colour_of_a_layer():
+    layers = set(panels.COLOURS[: panels.MOST_LINES])
+    splits = [colour for colour, _ in panels.STYLES.values()]
+    assert len(set(splits)) == 3
+    assert layers.isdisjoint(splits)
+
+
+def test_more_layers_than_can_be_told_apart_are_a_map():
+    axis = viewer(5).render(Episode.from_record(record(5), 100)).axes[0]
+    assert not axis.get_lines()
+    rows = [label.get_text() for label in axis.get_yticklabels()]
+    assert rows == [f"block{i}_conv" for i in range(5)]
+
+
 def test_divergence_is_hatched_and_the_rest_stays_legible():
     run = record(2)
     loss = np.array(run.train_loss)
