@@ -21,6 +21,7 @@ from ganno_env.evaluation.methods import Listed
 from ganno_env.types import RunRecord
 from systems import provenance
 from systems.files import write_atomically
+from systems.strict_json import to_json
 
 FORMAT = "ganno-cells-2"
 MANIFEST = "manifest.json"
@@ -92,7 +93,7 @@ class CellStore:
             if (folder / FOLDER).exists():
                 raise ValueError(f"{folder} holds runs, but {MANIFEST} is missing; {REMEDY}")
             manifest = {"format": FORMAT, "identity": self.identity}
-            content = json.dumps(manifest, indent=1, sort_keys=True)
+            content = to_json(manifest, indent=1, sort_keys=True)
             write_atomically(path, content.encode(), overwrite=True)
         elif found["format"] != FORMAT:
             raise ValueError(

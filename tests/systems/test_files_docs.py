@@ -10,6 +10,7 @@ from rich.console import Console
 
 from systems import learning
 from systems.reports import write
+from tests.systems import test_cells
 from tests.systems.test_reports import outcome
 from tests.systems.test_training import train_for
 
@@ -84,6 +85,17 @@ def test_what_a_table_writes(tmp_path):
     given = ["unavailable.*", "environment.*", "policy.*", "options.*", "training_seconds"]
     content.pop("unavailable")
     check("`records.json` of tables", [content], beside=given)
+
+
+def test_what_a_folder_of_runs_has(tmp_path):
+    test_cells.filled(tmp_path)
+    manifest = strict((tmp_path / "manifest.json").read_text())
+    (path,) = (tmp_path / "cells").iterdir()
+    header = strict(str(np.load(path)["header"]))
+    heading = "`manifest.json` of tables"
+    beside = [key for key in DOCUMENTED[heading] if key.startswith(("cell", "listed", "prov"))]
+    check(heading, [manifest, header], beside=beside)
+    assert {key.partition(".")[0].partition("[")[0] for key in beside} == set(header)
 
 
 def test_what_a_comparison_of_trainings_writes(tmp_path):
