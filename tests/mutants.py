@@ -4,11 +4,10 @@
     python -m tests.mutants --sample 0.1       # a tenth of them, the same tenth every time
     python -m tests.mutants --module systems/ppo.py --list
 
-The faults are mutmut's (its operators; `pip install -e .[mutation]`). mutmut itself leaves
-out decorated functions, which are all of the observations and rewards, and needs the code in place
-on disk, so this runs them: a process that has imported JAX, and not yet used it, forks for each
-mutant, imports the module with the fault in it and runs the tests that `mutants.toml` names for it,
-up to the first that fails. Nothing is written into the tree.
+The faults are mutmut's (its operators; `pip install -e .[mutation]`). mutmut itself leaves out
+decorated functions, which are all of the observations and rewards, so this runs them: a process
+imports the module with the fault in it and runs the tests that `mutants.toml` names for it, up to
+the first that fails. Nothing is written into the tree.
 """
 
 from __future__ import annotations
@@ -25,6 +24,7 @@ import json
 import os
 import resource
 import signal
+import subprocess
 import sys
 import time
 import tomllib
@@ -34,13 +34,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 CONFIG = Path(__file__).with_suffix(".toml")
-# What the tests import from elsewhere, but for Jumanji, which uses JAX as soon as it is imported.
-PRELOADED = (
-    "chex", "flax.linen", "hypothesis.extra.numpy", "jax", "matplotlib.pyplot",
-    "omegaconf", "optax", "orbax.checkpoint", "pytest", "scipy.stats", "sklearn.datasets", "yaml",
-)  # fmt: skip
+PACKAGES = ("ganno", "ganno_env", "systems", "tests")
+MUTANTS_A_PROCESS = 25
 # Functions whose first two arguments may change places.
 SYMMETRIC = {"maximum", "minimum"}
+TYPES = {"dataclass", "TypeVar"}
 KILLED, SURVIVED, TIMED_OUT = "killed", "survived", "timed out"
 
 
@@ -144,12 +142,15 @@ def _visitor():
     """A libcst visitor that collects `(function, node, changed node)`."""
     import libcst
 
-    def is_call_of(node, *names: str) -> bool:
-        function = node.func if isinstance(node, libcst.Call) else node
-        name = function.attr if isinstance(function, libcst.Attribute) else function
-        return isinstance(name, libcst.Name) and name.value in names
-
     operators = _operators()
+
+    def is_left_alone(node) -> bool:
+        """Annotations are not run, what an error says is prose, and types are not values."""
+        function = getattr(node, "decorator", node)
+        function = getattr(function, "func", function)
+        name = getattr(getattr(function, "attr", function), "value", None)
+        is_type = isinstance(node, libcst.Call | libcst.Decorator) and name in TYPES
+        return is_type or isinstance(node, libcst.Annotation | libcst.Raise)
 
     class Visitor(libcst.CSTVisitor):
         def __init__(self):
@@ -157,10 +158,7 @@ def _visitor():
             self.names = []
 
         def on_visit(self, node) -> bool:
-            # Annotations are not run; what an error says is prose.
-            if isinstance(node, libcst.Annotation | libcst.Raise):
-                return False
-            if is_call_of(getattr(node, "decorator", node), "dataclass", "TypeVar"):
+            if is_left_alone(node):
                 return False
             if isinstance(node, libcst.FunctionDef | libcst.ClassDef):
                 self.names.append(node.name.value)
@@ -201,41 +199,87 @@ class _MutantFinder(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
         return self.path
 
 
-def run(mutant: Mutant | None, tests: list[str], log: Path, seconds: int) -> tuple[str, float]:
-    """What the tests say of a mutant, or of the module as it is, and the processor time it took.
+def work() -> None:
+    """Tests one mutant after another: a JSON object a line comes in, and one goes out for each.
 
-    Args:
-        mutant: None for the module as it is.
-        tests: what pytest is given.
-        log: where its output goes.
-        seconds: of processor time, after which a mutant is ended.
+    One process for many, because most of a mutant's time would be imports, and programs of single
+    operations that JAX compiles anew in each process.
     """
-    pid = os.fork()
-    if pid == 0:
-        code = 70
-        try:
-            output = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
-            os.dup2(output, 1)
-            os.dup2(output, 2)
-            import jax
-            import pytest
+    import hypothesis
+    import jax
+    import pytest
 
-            resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5))
-            if mutant is not None:
-                sys.meta_path.insert(0, _MutantFinder(mutant))
-                # What is compiled for a mutant is of no use to the next.
-                jax.config.update("jax_persistent_cache_min_compile_time_secs", 1e9)
+    # Which example fails is of no interest, so it is not made smaller.
+    phases = (hypothesis.Phase.explicit, hypothesis.Phase.generate)
+    hypothesis.settings.register_profile(
+        "mutants", deadline=None, derandomize=True, max_examples=50, database=None, phases=phases
+    )
+    options = ["-x", "-q", "-o", "addopts=", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    options.append("--hypothesis-profile=mutants")
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    for line in sys.stdin:
+        task = json.loads(line)
+        log = os.open(task["log"], os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o644)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        os.close(log)
+        start = time.process_time()
+        seconds = int(start + task["seconds"])
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, resource.RLIM_INFINITY))
+        # What is compiled for a mutant is of no use to the next.
+        worth_keeping = 1e9 if task["mutant"] else 0
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", worth_keeping)
+        for name in [name for name in sys.modules if name.split(".")[0] in PACKAGES]:
+            if name not in ("tests", "tests.conftest"):  # its settings can be made once
+                del sys.modules[name]
+        finders = [_MutantFinder(Mutant(**task["mutant"]))] if task["mutant"] else []
+        sys.meta_path[:0] = finders
+        code = int(pytest.main([*options, *task["tests"]]))
+        sys.stdout.flush()
+        sys.meta_path = [finder for finder in sys.meta_path if finder not in finders]
+        answers.write(json.dumps({"code": code, "spent": time.process_time() - start}) + "\n")
 
-            options = ["-x", "-q", "-o", "addopts=", "-p", "no:cacheprovider", "-p", "no:xdist"]
-            code = int(pytest.main([*options, *tests]))
-        finally:
-            sys.stdout.flush()
-            os._exit(code)
-    _, status, usage = os.wait4(pid, 0)
-    spent = usage.ru_utime + usage.ru_stime
-    if os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGKILL):
-        return TIMED_OUT, spent
-    return (SURVIVED if os.waitstatus_to_exitcode(status) == 0 else KILLED), spent
+
+class Worker:
+    """A process that works, and another in its place when it has done much or is lost."""
+
+    def __init__(self):
+        self.process: subprocess.Popen | None = None
+        self.done = 0
+
+    def run(
+        self, mutant: Mutant | None, tests: list[str], log: Path, seconds: int
+    ) -> tuple[str, float]:
+        """What the tests say of a mutant, and the processor time that they took.
+
+        Args:
+            mutant: None for the module as it is.
+            tests: what pytest is given.
+            log: where its output goes.
+            seconds: of processor time, after which a mutant is ended.
+        """
+        if self.process is None or self.done >= MUTANTS_A_PROCESS:
+            self.end()
+            command = [sys.executable, __file__, "--work"]
+            pipe = subprocess.PIPE
+            self.process, self.done = subprocess.Popen(command, stdin=pipe, stdout=pipe), 0
+        task = {"mutant": mutant and mutant._asdict(), "tests": tests, "log": str(log)}
+        self.process.stdin.write(json.dumps(task | {"seconds": seconds}).encode() + b"\n")
+        self.process.stdin.flush()
+        self.done += 1
+        line = self.process.stdout.readline()
+        if not line:
+            ended_by = -self.process.wait()
+            self.process = None
+            # Other than by the limit of its time: no memory, or a crash in compiled code.
+            return TIMED_OUT if ended_by == signal.SIGXCPU else KILLED, float(seconds)
+        answer = json.loads(line)
+        return (SURVIVED if answer["code"] == 0 else KILLED), answer["spent"]
+
+    def end(self) -> None:
+        if self.process is not None:
+            self.process.stdin.close()
+            self.process.wait()
 
 
 def sampled(mutants: list[Mutant], part: float, seed: int) -> list[Mutant]:
@@ -276,6 +320,7 @@ def summary(results: list[dict]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--work", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--config", type=Path, default=CONFIG, help="modules, tests, equivalents")
     parser.add_argument("--module", nargs="*", help="these modules alone")
     parser.add_argument("--sample", type=float, default=1.0, help="the part of all mutants")
@@ -284,6 +329,9 @@ def main() -> None:
     parser.add_argument("--list", action="store_true", help="list mutants and run none")
     parser.add_argument("--key", nargs="*", help="these mutants alone")
     options = parser.parse_args()
+    if options.work:
+        work()
+        return
     config = tomllib.loads(options.config.read_text())
     modules = {name: tests for name, tests in config["tests"].items()
                if not options.module or name in options.module}  # fmt: skip
@@ -306,13 +354,7 @@ def main() -> None:
 
 def _results(mutants: list[Mutant], config: dict, out: Path) -> Iterator[dict]:
     """Runs what has not been run yet, and gives every mutant's result."""
-    for name in PRELOADED:
-        importlib.import_module(name)
-    import jax
-
-    if jax.config.jax_compilation_cache_dir is None:
-        jax.config.update("jax_compilation_cache_dir", str(Path(".cache/mutants").resolve()))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    worker = Worker()
     path = out / "results.jsonl"
     lines = path.read_text().splitlines() if path.is_file() else []
     known = {result["key"]: result for result in map(json.loads, lines)}
@@ -324,7 +366,7 @@ def _results(mutants: list[Mutant], config: dict, out: Path) -> Iterator[dict]:
         spent = json.loads(times.read_text()) if times.is_file() else {}
         if module not in spent:
             log = out / "unchanged.log"
-            outcome, spent[module] = run(None, config["tests"][module], log, 3600)
+            outcome, spent[module] = worker.run(None, config["tests"][module], log, 3600)
             if outcome != SURVIVED:
                 raise SystemExit(f"the tests of {module} fail as it is: see {log}")
             times.write_text(json.dumps(spent))
@@ -337,7 +379,7 @@ def _results(mutants: list[Mutant], config: dict, out: Path) -> Iterator[dict]:
                 outcome, spent = "equivalent", 0.0
             else:
                 log = out / f"{mutant.key}.log"
-                outcome, spent = run(
+                outcome, spent = worker.run(
                     mutant, config["tests"][mutant.module], log, limit(mutant.module)
                 )
             known[mutant.key] = mutant._asdict() | {"outcome": outcome, "seconds": round(spent, 1)}

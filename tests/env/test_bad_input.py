@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import jumanji
 import pytest
 
-from ganno_env import NetworkTraining, make_env
+from ganno_env import NetworkTraining
 from ganno_env.networks import build
 from ganno_env.types import LayerSpec
 from tests.small import small_env
@@ -82,7 +82,7 @@ def test_parameters_of_no_layer_are_refused():
 
 
 def test_an_action_of_another_shape_is_refused():
-    env = make_env(train_size=100, validation_size=20, test_size=20, batch_size=50, epochs=60)
-    state, _ = env.reset(jax.random.PRNGKey(0))
-    with pytest.raises(AssertionError):
-        env.step(state, jnp.zeros((3,), jnp.int32))
+    env = small_env()
+    state, _ = jax.eval_shape(env.reset, jax.random.PRNGKey(0))
+    with pytest.raises(AssertionError, match=r"has shape \(3,\) but expected \(2"):
+        jax.eval_shape(env.step, state, jnp.zeros((3,), jnp.int32))

@@ -205,7 +205,8 @@ def texts(figure: Figure) -> list[str]:
 
 def test_schedules_are_drawn_update_by_update():
     figure = figures.schedules(CURVES, "title")
-    for axis, (name, curve) in zip(figure.axes, CURVES.items(), strict=False):
+    axes = [axis for axis in figure.axes if axis.get_lines()]
+    for axis, (name, curve) in zip(axes, CURVES.items(), strict=True):
         assert axis.get_title() == name
         (line,) = axis.get_lines()
         np.testing.assert_array_equal(line.get_xdata(), np.arange(300))

@@ -34,7 +34,7 @@ def play(env, key, act=lambda step: 0):
     return history
 
 
-def test_accuracy_by_hand(env, state):
+def accuracy_by_hand(env, state):
     """With NumPy and the network's own logits, on the whole test split at once."""
     data = env.dataset
     images = (np.asarray(data.test.images) / 255.0 - data.mean) / np.asarray(data.std)
@@ -44,12 +44,9 @@ def test_accuracy_by_hand(env, state):
     return np.mean(np.argmax(logits, axis=-1) == np.asarray(data.test.labels))
 
 
-test_accuracy_by_hand.__test__ = False
-
-
 def test_it_is_the_accuracy_on_the_official_test_split(every_step, last_only):
     key = jax.random.key(1)
-    expected = [test_accuracy_by_hand(every_step, state) for state, _ in play(every_step, key)]
+    expected = [accuracy_by_hand(every_step, state) for state, _ in play(every_step, key)]
     measured = [float(ts.extras["test_accuracy"]) for _, ts in play(every_step, key)]
     at_the_end = [float(ts.extras["test_accuracy"]) for _, ts in play(last_only, key)]
     np.testing.assert_allclose(measured, expected, atol=1e-6)
@@ -126,7 +123,10 @@ def test_shapes_and_dtypes_are_the_same_at_reset_and_step(every_step, last_only)
         state, _ = jax.eval_shape(env.reset, jax.random.key(0))
         _, later = jax.eval_shape(env.step, state, jnp.zeros((env.num_agents,), jnp.int32))
         assert jax.tree.structure(first) == jax.tree.structure(later)
-        assert jax.tree.map(lambda a, b: (a.shape, a.dtype) == (b.shape, b.dtype), first, later)
+        of_first, of_later = (
+            [(x.shape, x.dtype) for x in jax.tree.leaves(timestep)] for timestep in (first, later)
+        )
+        assert of_first == of_later
 
 
 def test_schedules_and_given_initial_conditions_are_measured_too(every_step):
@@ -136,7 +136,7 @@ def test_schedules_and_given_initial_conditions_are_measured_too(every_step):
     state, timestep = jax.jit(every_step.follow)(state, rates)
     assert float(first.extras["test_accuracy"]) > 0
     np.testing.assert_allclose(
-        timestep.extras["test_accuracy"], test_accuracy_by_hand(every_step, state), atol=1e-6
+        timestep.extras["test_accuracy"], accuracy_by_hand(every_step, state), atol=1e-6
     )
 
 
