@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 JOBS ?= 2
+SAMPLE ?= 0.2
 
 # The first interpreter that will do; `make PYTHON=...` chooses another.
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
@@ -16,7 +17,7 @@ export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS ?= 0.2
 export JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES ?= -1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint format test demo bench lock clean
+.PHONY: help setup lint format test mutation demo bench lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +44,10 @@ format: setup ## rewrites the code as ruff would have it
 
 test: lint ## lint and all the tests
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+
+mutation: setup ## whether tests notice faults made on purpose (SAMPLE=1 for all of them: hours)
+	$(BIN)/python -m pip install --quiet "mutmut>=3.8"
+	$(BIN)/python -m tests.mutation --sample $(SAMPLE)
 
 demo: setup ## trains agents on digits and runs them on a deeper network
 	$(BIN)/python -m systems.demo
