@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections.abc
-import dataclasses
 import os
 import types
 import typing
@@ -16,17 +15,18 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 
-@dataclasses.dataclass(frozen=True)
 class Allowed:
     """Says what an annotated type allows where its own words would not: `Annotated[T, Allowed()]`.
 
-    `words` is a text, or a function of nothing where it depends on what is registered.
+    Args:
+        text: in words; or a function of nothing, where it depends on what is registered.
     """
 
-    words: str | Callable[[], str]
+    def __init__(self, text: str | Callable[[], str]) -> None:
+        self._text = text
 
     def __str__(self) -> str:
-        return self.words if isinstance(self.words, str) else self.words()
+        return self._text if isinstance(self._text, str) else self._text()
 
 
 PLAIN: dict[Any, str] = {
@@ -51,59 +51,57 @@ def words(annotation: Any, metadata: Iterable[Any] = ()) -> str:
     for entry in metadata:
         if isinstance(entry, Allowed):
             return str(entry)
-    return _of_type(annotation) + _of_range(metadata)
-
-
-def _of_type(annotation: Any) -> str:
+    limits = _limits(metadata)
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if annotation in PLAIN or origin in PLAIN:
-        return PLAIN.get(annotation) or PLAIN[origin]
+        return (PLAIN.get(annotation) or PLAIN[origin]) + _of_range(limits)
     if origin is Literal:
         return f"one of {', '.join(str(argument) for argument in arguments)}"
     if origin in (Union, types.UnionType):
         return " or ".join(dict.fromkeys(words(argument) for argument in arguments))
-    kind = origin or annotation
+    return _of_kind(origin or annotation, arguments, _of_length(limits))
+
+
+def _of_kind(kind: Any, arguments: Sequence[Any], length: str) -> str:
     if kind is collections.abc.Callable:
         return "a function"
     if not isinstance(kind, type):
-        return str(annotation)
-    if issubclass(kind, tuple) and arguments and arguments[-1] is not Ellipsis:
-        return f"[{', '.join(words(argument) for argument in arguments)}]"
-    if issubclass(kind, Mapping):
-        return _of_items("a mapping of names to values", arguments[1:])
-    if issubclass(kind, Sequence):
-        return _of_items("a list", arguments[:1])
+        return str(kind)
     if issubclass(kind, BaseModel):
         return "a mapping of options"
-    return f"{'an' if kind.__name__[0] in 'AEIO' else 'a'} {kind.__name__}"
+    if hasattr(kind, "_fields") or not issubclass(kind, (Mapping, Sequence)):
+        return f"{'an' if kind.__name__[0] in 'AEIO' else 'a'} {kind.__name__}"
+    if issubclass(kind, tuple) and arguments and arguments[-1] is not Ellipsis:
+        return f"[{', '.join(words(argument) for argument in arguments)}]"
+    whole, items = ("a mapping of names to values", arguments[1:])
+    if not issubclass(kind, Mapping):
+        whole, items = f"a list{length}", arguments[:1]
+    return whole if not items or items[0] is Any else f"{whole}, each {words(items[0])}"
 
 
-def _of_items(whole: str, arguments: Sequence[Any]) -> str:
-    bare = not arguments or arguments[0] is Any
-    return whole if bare else f"{whole}, each {words(arguments[0])}"
-
-
-def _of_range(metadata: Iterable[Any]) -> str:
+def _limits(metadata: Iterable[Any]) -> dict[str, Any]:
     limits: dict[str, Any] = {}
     for entry in metadata:
-        constraints = entry.metadata if isinstance(entry, FieldInfo) else [entry]
-        for constraint in constraints:
+        for constraint in entry.metadata if isinstance(entry, FieldInfo) else [entry]:
             if isinstance(constraint, annotated_types.BaseMetadata):
                 limits |= {
                     name: value
-                    for name in ("ge", "gt", "le", "lt", "min_length")
+                    for name in ("ge", "gt", "le", "lt", "min_length", "max_length")
                     if (value := getattr(constraint, name, None)) is not None
                 }
-    if not limits:
-        return ""
-    if limits.keys() == {"ge", "le"}:
+    return limits
+
+
+def _of_length(limits: Mapping[str, Any]) -> str:
+    least, most = limits.get("min_length", 0), limits.get("max_length")
+    if least == most:
+        return f" of {most}"
+    return " that is not empty" if least else ""
+
+
+def _of_range(limits: Mapping[str, Any]) -> str:
+    if limits.keys() >= {"ge", "le"}:
         return f" from {limits['ge']} to {limits['le']}"
-    said = {
-        "ge": "of at least {}",
-        "gt": "above {}",
-        "le": "of at most {}",
-        "lt": "below {}",
-        "min_length": "that is not empty",
-    }
+    said = {"ge": "of at least {}", "gt": "above {}", "le": "of at most {}", "lt": "below {}"}
     parts = [text.format(limits[key]) for key, text in said.items() if key in limits]
-    return f" {' and '.join(parts)}"
+    return f" {' and '.join(parts)}" if parts else ""

@@ -38,13 +38,30 @@ class ActionSet:
             _parse(name)
 
     @classmethod
+    def check(cls, names: Sequence[str]) -> Sequence[str]:
+        """The names themselves; raises `ValueError` if they are no actions."""
+        cls.parse(names)
+        return names
+
+    @classmethod
     def parse(cls, names: Sequence[str]) -> ActionSet:
         """From a config's list of strings."""
-        return cls(tuple(str(name).replace("x", "*").replace("×", "*").replace("÷", "/")
+        return cls(tuple(name.replace("x", "*").replace("×", "*").replace("÷", "/")
                          for name in names))  # fmt: skip
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def legal(self, actions: Int[Array, " agents"]) -> Int[Array, " agents"]:
+        """The actions, with the no-op for any number that is none: compiled code cannot raise.
+
+        Raises:
+            ValueError: if they are not whole numbers.
+        """
+        if not jnp.issubdtype(actions.dtype, jnp.integer):
+            raise ValueError(f"actions must be whole numbers, not {actions.dtype}")
+        known = (actions >= 0) & (actions < len(self))
+        return jnp.where(known, actions, NO_OP).astype(jnp.int32)
 
     def apply(
         self,
@@ -53,6 +70,7 @@ class ActionSet:
         bounds: tuple[float, float],
     ) -> Float[Array, " L"]:
         """Each layer's new value, within `bounds`. The no-op leaves a value as it is, exactly."""
+        actions = self.legal(actions)
         factors, summands = np.array([_parse(name) for name in self.names], np.float32).T
         moved = values * jnp.asarray(factors)[actions] + jnp.asarray(summands)[actions]
         return jnp.clip(moved, *(jnp.float32(bound) for bound in bounds))

@@ -6,16 +6,13 @@ from collections.abc import Sequence
 
 import jax
 
-from ganno_env.inner.order import MAX_EXAMPLES
+from ganno_env.inner.order import MAX_EXAMPLES, MAX_POSITION
 from ganno_env.observations import FEATURES
 from ganno_env.types import Dataset, Network
 
 
-def check_sizes(dataset: Dataset, batch_size: int, updates_per_step: int) -> None:
-    """Refuses counts that are not positive integers, and batches larger than the split."""
-    for name, value in (("batch_size", batch_size), ("updates_per_step", updates_per_step)):
-        if not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name} must be a positive integer, not {value!r}")
+def check_sizes(dataset: Dataset, batch_size: int) -> None:
+    """Refuses batches larger than the split, and splits larger than can be put in order."""
     num_examples = dataset.train.size
     if batch_size > num_examples:
         raise ValueError(
@@ -50,8 +47,8 @@ def check_features(features: Sequence[str], single_agent: bool) -> None:
     layerwise = [name for name in features if FEATURES[name].layerwise]
     if single_agent and layerwise:
         raise ValueError(
-            f"a single agent sees global features alone, not {layerwise}; "
-            "use features=global, or features that are not layerwise"
+            f"single_agent=True; a single agent sees global features alone, not {layerwise}; use "
+            "features=global, or features that are not layerwise"
         )
 
 
@@ -63,9 +60,13 @@ def steps_within_horizon(
     num_steps: int | None,
 ) -> int:
     """The number of environment steps in an episode: `num_steps`, or all that its epochs hold."""
-    if not epochs > 0:
-        raise ValueError(f"epochs must be positive, not {epochs!r}")
-    updates = int(epochs * num_examples) // batch_size
+    examples = epochs * num_examples
+    if examples > MAX_POSITION:
+        raise ValueError(
+            f"epochs={epochs!r} of {num_examples} examples are more than {MAX_POSITION} examples "
+            f"in an episode; choose at most {MAX_POSITION // num_examples} epochs"
+        )
+    updates = int(examples) // batch_size
     longest = updates // updates_per_step
     if longest < 1:
         raise ValueError(
@@ -75,9 +76,9 @@ def steps_within_horizon(
         )
     if num_steps is None:
         return longest
-    if not isinstance(num_steps, int) or not 1 <= num_steps <= longest:
+    if num_steps > longest:
         raise ValueError(
-            f"num_steps must be an integer from 1 to {longest}, not {num_steps!r}: the horizon is "
+            f"num_steps={num_steps!r}; it must be at most {longest}, as the horizon is "
             f"{updates} updates, {updates_per_step} a step; for more, raise epochs"
         )
     return num_steps

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
+from typing import Annotated, Any
 
 import chex
 import jax
@@ -16,18 +16,32 @@ from jumanji import specs
 from jumanji.types import TimeStep
 from matplotlib.animation import FuncAnimation
 from matplotlib.figure import Figure
+from pydantic import AfterValidator, Field
 
+from ganno.options import Allowed, Count, Positive, typed
 from ganno_env import checks
 from ganno_env.actions import PAPER_ACTIONS, ActionSet
 from ganno_env.controls import CONTROLS, LEARNING_RATE, WEIGHT_DECAY, sample_initial
 from ganno_env.inner import OPTIMISERS, InnerLoop, Optimiser, example_indices
-from ganno_env.observations import FEATURES, View, resolve_features
+from ganno_env.observations import FEATURE_SETS, FEATURES, View, resolve_features
+from ganno_env.registry import NameIn
 from ganno_env.rewards import REWARDS, Reward
 from ganno_env.timesteps import make_observation_spec, make_timestep
 from ganno_env.types import Controls, Dataset, Metrics, Network, Observation, PRNGKey, State
 from ganno_env.viewer import TrainingViewer
 
-Initial = float | Sequence[float]
+Pair = Annotated[Sequence[float], Field(min_length=2, max_length=2), Allowed("[low, high]")]
+Initial = Annotated[float | Pair, Allowed("a number, or [low, high] of a log-uniform one")]
+Actions = Annotated[
+    Sequence[str],
+    AfterValidator(ActionSet.check),
+    Allowed("a list of noop and others such as *1.1, /1.1, +0.001, -0.001 or =0.001"),
+]
+Features = Annotated[
+    str | Sequence[str],
+    AfterValidator(resolve_features),
+    Allowed(lambda: f"one of {', '.join(FEATURE_SETS)}, or a list of features"),
+]
 
 
 class NetworkTraining(jumanji.Environment[State, specs.MultiDiscreteArray, Observation]):
@@ -52,22 +66,23 @@ class NetworkTraining(jumanji.Environment[State, specs.MultiDiscreteArray, Obser
         >>> state, timestep = jax.jit(env.step)(state, env.action_spec.generate_value())
     """
 
+    @typed
     def __init__(
         self,
         dataset: Dataset,
         network: Network,
         *,
-        optimiser: str | Optimiser = "adam",
-        actions: Sequence[str] = PAPER_ACTIONS,
-        features: str | Sequence[str] = "paper",
-        reward: str | Reward = "accuracy_difference",
+        optimiser: Annotated[str | Optimiser, NameIn(OPTIMISERS, "or an Optimiser")] = "adam",
+        actions: Actions = PAPER_ACTIONS,
+        features: Features = "paper",
+        reward: Annotated[str | Reward, NameIn(REWARDS, "or a Reward")] = "accuracy_difference",
         learning_rate: Initial = LEARNING_RATE.initial_range,
         weight_decay: Initial = WEIGHT_DECAY.initial_range,
-        learning_rate_bounds: Sequence[float] = LEARNING_RATE.bounds,
-        batch_size: int = 64,
-        epochs: float = 10,
-        updates_per_step: int = 100,
-        num_steps: int | None = None,
+        learning_rate_bounds: Pair = LEARNING_RATE.bounds,
+        batch_size: Count = 64,
+        epochs: Positive = 10,
+        updates_per_step: Count = 100,
+        num_steps: Count | None = None,
         single_agent: bool = False,
     ) -> None:
         """Puts the parts together; `ganno_env.make_env` builds them from their names.
@@ -108,7 +123,7 @@ class NetworkTraining(jumanji.Environment[State, specs.MultiDiscreteArray, Obser
         self.epochs = epochs
         self.updates_per_step = updates_per_step
         self.single_agent = single_agent
-        checks.check_sizes(dataset, batch_size, updates_per_step)
+        checks.check_sizes(dataset, batch_size)
         checks.check_layers(network)
         checks.check_features(self.features, single_agent)
         self.time_limit = checks.steps_within_horizon(
@@ -230,7 +245,7 @@ class NetworkTraining(jumanji.Environment[State, specs.MultiDiscreteArray, Obser
 
         Args:
             state: the state before.
-            action: each agent's, an index into `actions.names`.
+            action: each agent's, an index into `actions.names`; any other number is the no-op.
 
         Returns:
             The state after, and what the agents get to know of it.
@@ -244,7 +259,7 @@ class NetworkTraining(jumanji.Environment[State, specs.MultiDiscreteArray, Obser
         after, metrics = self._advance(state, held)
         after_no_op = jax.tree.map(lambda x: x[-1], metrics)
         reward = self.reward.function(state.metrics, after.metrics, after_no_op)
-        after = dataclasses.replace(after, previous_action=action.astype(jnp.int32))
+        after = dataclasses.replace(after, previous_action=self.actions.legal(action))
         return after, self.observe(after, reward)
 
     def follow(

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import jumanji
 
+from ganno.options import Arguments, Count, PathLike, Seed
 from ganno_env import datasets, networks
+from ganno_env.datasets import DATASETS
 from ganno_env.env import NetworkTraining
+from ganno_env.networks import NETWORKS
+from ganno_env.registry import NameIn
+
+DEFAULT_NETWORK = "cnn2"
 
 ENVIRONMENTS: dict[str, dict[str, Any]] = {
     "Ganno-Digits-Cnn2-v0": {"dataset": "digits", "network": "cnn2"},
@@ -22,15 +27,15 @@ ENVIRONMENTS: dict[str, dict[str, Any]] = {
 
 
 def make_env(
-    dataset: str = "digits",
-    network: str = "cnn2",
+    dataset: Annotated[str, NameIn(DATASETS)] = "digits",
+    network: Annotated[str, NameIn(NETWORKS)] = DEFAULT_NETWORK,
     *,
     network_options: Mapping[str, Any] | None = None,
-    data_dir: str | None = None,
-    train_size: int | None = None,
-    validation_size: int | None = None,
-    test_size: int | None = None,
-    split_seed: int = 0,
+    data_dir: PathLike | None = None,
+    train_size: Count | None = None,
+    validation_size: Count | None = None,
+    test_size: Count | None = None,
+    split_seed: Seed = 0,
     **arguments: Any,
 ) -> NetworkTraining:
     """An environment from names and numbers alone, as configs and `jumanji.make` give them.
@@ -47,26 +52,60 @@ def make_env(
         **arguments: `NetworkTraining`'s keyword arguments.
 
     Raises:
-        ValueError: for an unknown name or argument, or a number out of range.
+        ValueError: for an unknown name or argument, a value of another type, or a number out of
+            range, before any compilation.
     """
-    data = datasets.load(
-        dataset,
-        data_dir=data_dir,
-        train_size=train_size,
-        validation_size=validation_size,
-        test_size=test_size,
-        seed=split_seed,
+    given = check_options(
+        {
+            "dataset": dataset,
+            "network": network,
+            "network_options": network_options,
+            "data_dir": data_dir,
+            "train_size": train_size,
+            "validation_size": validation_size,
+            "test_size": test_size,
+            "split_seed": split_seed,
+            **arguments,
+        }
     )
-    net = networks.build(network, data.image_shape, data.num_classes, network_options)
-    _check_arguments(arguments)
-    return NetworkTraining(data, net, **arguments)
+    own = {name: given.pop(name) for name in OWN.options}
+    data = datasets.load(
+        own["dataset"],
+        data_dir=own["data_dir"],
+        train_size=own["train_size"],
+        validation_size=own["validation_size"],
+        test_size=own["test_size"],
+        seed=own["split_seed"],
+    )
+    options = own["network_options"]
+    net = networks.build(own["network"], data.image_shape, data.num_classes, options)
+    return NetworkTraining(data, net, **given)
 
 
-def _check_arguments(arguments: Mapping[str, Any]) -> None:
-    known = set(inspect.signature(NetworkTraining).parameters) - {"dataset", "network"}
-    known |= set(inspect.signature(make_env).parameters) - {"arguments"}
-    if unknown := sorted(set(arguments) - known):
-        raise ValueError(f"unknown environment arguments {unknown}; known: {sorted(known)}")
+OWN = Arguments.of(make_env)
+OPTIONS = OWN | Arguments.of(NetworkTraining, ("dataset", "network"))
+"""All that `make_env` takes."""
+
+
+def check_options(options: Any, prefix: str = "", network: Any = None) -> dict[str, Any]:
+    """`make_env`'s options, typed, before any data is read; what is not given is not filled in.
+
+    Args:
+        options: a mapping from their names.
+        prefix: goes before names in messages, such as "env.".
+        network: whose `network_options` these are, if `options` do not say.
+
+    Raises:
+        ValueError: for an unknown name, or a value that is not allowed.
+    """
+    name = options.get("network", network) if isinstance(options, Mapping) else network
+    known = isinstance(name, str) and name in NETWORKS
+    builder = networks.options_of(name if known else DEFAULT_NETWORK)
+    within = f"{prefix}network_options."
+    checked = OPTIONS.check(options, prefix, [within + option for option in builder.options])
+    if checked.get("network_options") is not None:
+        checked["network_options"] = builder.check(options["network_options"], within)
+    return checked
 
 
 def _register_all() -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator, Mapping
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
+
+from pydantic_core import core_schema
+
+from ganno.names import unknown
+from ganno.options import Allowed
 
 T = TypeVar("T")
 
@@ -42,10 +46,7 @@ class Registry(Mapping[str, T], Generic[T]):
         try:
             return self._members[name]
         except (KeyError, TypeError):
-            close = difflib.get_close_matches(str(name), self._members, n=1)
-            hint = f" (did you mean {close[0]!r}?)" if close else ""
-            known = ", ".join(self._members) or "none"
-            raise ValueError(f"unknown {self.kind} {name!r}{hint}; known: {known}") from None
+            raise ValueError(unknown(self.kind, name, self._members)) from None
 
     def __contains__(self, name: object) -> bool:
         return name in self._members
@@ -55,3 +56,23 @@ class Registry(Mapping[str, T], Generic[T]):
 
     def __len__(self) -> int:
         return len(self._members)
+
+
+class NameIn(Allowed):
+    """Annotates the type of an option: a text must be one of a registry's names.
+
+    Example:
+        >>> Dataset = Annotated[str, NameIn(DATASETS)]
+    """
+
+    def __init__(self, registry: Registry[Any], otherwise: str = "") -> None:
+        super().__init__(lambda: " ".join([f"one of {', '.join(registry)}", otherwise]).strip())
+        self._registry = registry
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def _check(self, value: Any) -> Any:
+        if isinstance(value, str):
+            self._registry[value]
+        return value

@@ -57,12 +57,14 @@ def _run(options: DictConfig) -> None:
     # Only now: Jumanji starts JAX as it is imported.
     from ganno_env import make_env
     from ganno_env.evaluation.methods import Setting, make_method
+    from ganno_env.registration import check_options
     from systems.agents import AGENTS, as_method, policy_digest, random_name
     from systems.harness import conduct, open_store
     from systems.policy import load_policy
 
     policy = load_policy(given.checkpoint)
     environment = inherit(given.env, policy.information.get("environment", {}))
+    check_options(environment, "env.")
     env = make_env(**environment)
     policy.check_fits(env)
     spec = AgentsSpec(name=AGENTS, greedy=given.greedy)

@@ -35,11 +35,12 @@ def _distinct(values: Sequence[Any]) -> Sequence[Any]:
 
 
 def _as_text(value: Any) -> Any:
-    # A name may be a number, which YAML takes for one.
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 Name = Annotated[str, BeforeValidator(_as_text), Field(min_length=1), Allowed("a name")]
+Folder = Annotated[FilePath, BeforeValidator(_as_text)]
+"""A folder's name may be a number, which YAML takes for one."""
 Checkpoint = Annotated[
     str,
     BeforeValidator(_as_text),
@@ -138,9 +139,9 @@ class TrainOptions(Scaled):
     """How many devices to use; the environments must divide evenly among them."""
     distributed: Distributed = Distributed()
     """Several processes, each with its devices."""
-    output_dir: FilePath | None = None
+    output_dir: Folder | None = None
     """A folder without a run in it; by default a new one in runs/."""
-    resume: FilePath | None = None
+    resume: Folder | None = None
     """The folder of a run to go on with."""
     checkpoint_every: Count = 10
     """Updates between two checkpoints."""
@@ -175,7 +176,7 @@ class EvaluateOptions(Scaled):
     """Whether agents take the most probable actions or sample; null is the policy's own way."""
     num_devices: Devices = AUTO
     """How many devices to use."""
-    output_dir: FilePath | None = None
+    output_dir: Folder | None = None
     """An empty folder, or that of the same evaluation, which is gone on with; by default a new one
     in results/."""
 
@@ -263,13 +264,13 @@ class ReproduceOptions(Scaled, Experiment):
     """The agents among the methods, by their keys."""
     checkpoint: Checkpoint = TRAIN
     """The agents: train them first; or pretrained, a policy's file, a run's folder, none."""
-    velo_weights: FilePath | None = None
+    velo_weights: Folder | None = None
     """The file of VeLO's public weights."""
     training_seed: Seed = 0
     """Of the agents' training."""
     num_devices: Devices = AUTO
     """How many devices to use."""
-    output_dir: FilePath | None = None
+    output_dir: Folder | None = None
     """By default results/NAME."""
 
     @property
@@ -282,9 +283,9 @@ class LearningOptions(Options):
     """Of `systems.learning`."""
 
     runs: Annotated[
-        Mapping[Name, tuple[FilePath, ...]] | None,
+        Mapping[Name, tuple[Folder, ...]] | None,
         Allowed("{NAME: [FOLDER, ...]}: by name, the folders of runs that differ in their seed"),
     ] = None
     """By name, the folders of trainings that differ in their seed alone."""
-    output_dir: FilePath | None = None
+    output_dir: Folder | None = None
     """A folder without these files in it; by default a new one in results/."""

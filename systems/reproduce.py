@@ -79,6 +79,7 @@ def reproduce(values: Any, name: str) -> Path:
     REPORTS[given.report]  # an unknown one is refused here
     specs = _agents(given.agents, given.experiment)
     rows = _rows(given.experiment, specs)
+    _check_environments(given, specs)
     env = make_env(**given.env)
     experiment = given.experiment.titled(env.network.name, env.dataset.name)
     folder = given.output_dir or RESULTS / name
@@ -131,6 +132,16 @@ def row_of(text: str, specs: Mapping[str, AgentsSpec]) -> str:
     if text.removeprefix(RANDOM) in specs:
         return random_name(specs[text.removeprefix(RANDOM)])
     return row_name(text)
+
+
+def _check_environments(given: ReproduceOptions, specs: Mapping[str, AgentsSpec]) -> None:
+    from ganno_env.registration import check_options
+
+    check_options(given.env, "env.")
+    network = {**given.env, **given.train_on}.get("network")
+    check_options(given.train_on, "train_on.", network)
+    for key, spec in specs.items():
+        check_options(spec.env, f"agents.{key}.env.", network)
 
 
 def _training(given: ReproduceOptions, folder: Path) -> Training:

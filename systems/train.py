@@ -92,12 +92,15 @@ def _run(options: DictConfig) -> None:
     mesh = configure(given.num_devices, num_envs=config.num_envs, distributed=given.distributed)
     # Only now: Jumanji starts JAX as it is imported.
     from ganno_env import make_env
+    from ganno_env.registration import check_options
     from systems import training
     from systems.runs import has_run
 
     hydra_config = HydraConfig.get()
     with together():
         environment = training_environment(given, hydra_config.overrides.task)
+        check_options(given.env, "env.", environment.get("network"))
+        check_options(given.train_on, "train_on.", environment.get("network"))
         env = make_env(**environment)
         folder = _folder(given.resume or given.output_dir, hydra_config)
     # A job of a sweep that was begun before, and requeued, goes on.

@@ -41,8 +41,6 @@ class Control:
         """
         low, high = self.bounds
         values = [initial, initial] if isinstance(initial, (int, float)) else list(initial)
-        if len(values) != 2 or not all(isinstance(v, (int, float)) for v in values):
-            raise ValueError(f"initial {self.name} must be a number or [low, high], not {initial}")
         if not all(low <= v <= high for v in values):
             raise ValueError(f"initial {self.name} {initial} is beyond its bounds [{low}, {high}]")
         if values[0] != values[1] and not 0 < values[0] < values[1]:
@@ -56,12 +54,12 @@ class Control:
         """Narrower bounds than its own, as a pair.
 
         Raises:
-            ValueError: if they are none, or are not within its own.
+            ValueError: if they are not increasing, or not within its own.
         """
         low, high = self.bounds
-        match bounds:
-            case [int() | float() as least, int() | float() as most] if low <= least < most <= high:
-                return float(least), float(most)
+        least, most = bounds
+        if low <= least < most <= high:
+            return float(least), float(most)
         raise ValueError(
             f"bounds of the {self.name} must be [low, high] with "
             f"{low} <= low < high <= {high}, not {bounds}"

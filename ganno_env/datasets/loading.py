@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import platformdirs
 
+from ganno.options import Count, PathLike, Seed, typed
 from ganno_env.datasets.base import DatasetError, DatasetSpec, Found, HostArray, NotHere, RawSplits
 from ganno_env.datasets.catalogue import DATASETS
 from ganno_env.datasets.sources import SOURCES
@@ -20,14 +21,15 @@ from ganno_env.types import Batch, Dataset
 DATA_DIR_VARIABLE = "GANNO_DATA_DIR"
 
 
+@typed
 def load(
     name: str,
     *,
-    data_dir: str | os.PathLike[str] | None = None,
-    train_size: int | None = None,
-    validation_size: int | None = None,
-    test_size: int | None = None,
-    seed: int = 0,
+    data_dir: PathLike | None = None,
+    train_size: Count | None = None,
+    validation_size: Count | None = None,
+    test_size: Count | None = None,
+    seed: Seed = 0,
 ) -> Dataset:
     """The dataset called `name`, in three splits that never mix.
 
@@ -52,8 +54,6 @@ def load(
     """
     spec = DATASETS[name]
     sizes = resolve_sizes(spec, train_size, validation_size, test_size)
-    if seed < 0:
-        raise ValueError(f"seed={seed!r} of dataset {name!r} is negative; choose 0 or more")
     return _load(name, data_folder(data_dir), sizes, seed)
 
 

@@ -28,7 +28,7 @@ class Indices(NamedTuple):
 def resolve_sizes(
     spec: DatasetSpec, train: int | None, validation: int | None, test: int | None
 ) -> Sizes:
-    """The sizes asked for, or all there is; raises `ValueError` for one that can't be."""
+    """The sizes asked for, or all there is; raises `ValueError` for more than that."""
     validation = spec.validation_size if validation is None else validation
     official = f"the {spec.num_train} official training images of {spec.name}"
     _check_size("validation_size", validation, spec.num_train - 1, f"a part of {official}")
@@ -41,13 +41,10 @@ def resolve_sizes(
 
 
 def _check_size(argument: str, value: int, most: int, of: str) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        problem = "is not a positive whole number"
-    elif value > most:
-        problem = "is more than there are"
-    else:
-        return
-    raise ValueError(f"{argument}={value!r} {problem}; choose from 1 to {most} ({of})")
+    if value > most:
+        raise ValueError(
+            f"{argument}={value!r} is more than there are; choose from 1 to {most} ({of})"
+        )
 
 
 def split_indices(

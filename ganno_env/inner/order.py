@@ -17,6 +17,8 @@ from ganno_env.types import PRNGKey
 NUM_ROUNDS = 32
 MAX_EXAMPLES = 2**24
 """Round offsets are drawn through float32, which has 24 bits."""
+MAX_POSITION = 2**31 - 1
+"""The last position in the stream of examples, which is counted with 32 bits."""
 
 
 def example_indices(

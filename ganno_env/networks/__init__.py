@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ganno.options import Arguments
 from ganno_env.networks.cnn import cnn
 from ganno_env.networks.mlp import mlp
 from ganno_env.networks.resnet import resnet9, resnet18
@@ -39,11 +39,12 @@ def build(
         options: the builder's further arguments, such as `width`, which multiplies every layer's.
 
     Raises:
-        ValueError: for an unknown name or option, or a width that is not a positive integer.
+        ValueError: for an unknown name or option, or a value that the builder does not take.
     """
     builder = NETWORKS[name]
-    options = dict(options or {})
-    known = set(inspect.signature(builder).parameters) - {"image_shape", "num_classes"}
-    if unknown := sorted(set(options) - known):
-        raise ValueError(f"unknown options {unknown} of network {name!r}; known: {sorted(known)}")
-    return builder(image_shape, num_classes, **options)
+    return builder(image_shape, num_classes, **options_of(name).check(options or {}))
+
+
+def options_of(name: str) -> Arguments:
+    """The options of the network called `name`, as its builder annotates them."""
+    return Arguments.of(NETWORKS[name], ("image_shape", "num_classes"))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import jax
 
 from ganno_env.networks import layers
@@ -16,9 +14,9 @@ SMALLEST_POOLED_SIDE = 4
 def cnn(
     image_shape: tuple[int, int, int],
     num_classes: int,
-    channels: Sequence[int],
-    width: float = 1.0,
-    lowering: str = "auto",
+    channels: layers.Sizes,
+    width: layers.Width = 1.0,
+    lowering: layers.LoweringOption = "auto",
 ) -> Network:
     """3x3 convolutions, each with ReLU and 2x2 max-pooling, and a linear layer on what is left.
 

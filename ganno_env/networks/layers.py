@@ -12,42 +12,51 @@ on accelerators it stays a convolution, which their libraries do best.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias, get_args
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
+from pydantic import Field
 
 from ganno_env.types import LayerParams, PRNGKey
 
 Lowering: TypeAlias = Literal["matmul", "convolution"]
-LOWERINGS: tuple[Lowering, ...] = ("matmul", "convolution")
+LOWERINGS: tuple[Lowering, ...] = get_args(Lowering)
+LoweringOption: TypeAlias = Literal["auto", "matmul", "convolution"]
+
+LARGEST_SIZE = 2**16
+"""Of a layer: more channels or units than anyone trains here."""
+MOST_BLOCKS = 2**10
+Size = Annotated[int, Field(ge=1, le=LARGEST_SIZE)]
+Sizes = Annotated[Sequence[Size], Field(min_length=1)]
+Width = Annotated[float, Field(gt=0)]
+"""Multiplies the size of every layer."""
 
 _kernel_init = jax.nn.initializers.lecun_normal()
 
 
-def resolve_lowering(lowering: str = "auto") -> Lowering:
+def resolve_lowering(lowering: LoweringOption = "auto") -> Lowering:
     """The lowering of convolutions to use: for "auto", the faster one of the default backend."""
-    if lowering == "auto":
-        return "matmul" if jax.default_backend() == "cpu" else "convolution"
-    for known in LOWERINGS:
-        if lowering == known:
-            return known
-    raise ValueError(f"unknown lowering {lowering!r}; known: auto, {', '.join(LOWERINGS)}")
+    if lowering != "auto":
+        return lowering
+    return "matmul" if jax.default_backend() == "cpu" else "convolution"
 
 
 def scale_widths(widths: Sequence[int], width: float) -> tuple[int, ...]:
     """Each layer's number of channels or units, times `width`; at least 1.
 
     Raises:
-        ValueError: for widths that are not positive integers, or a multiplier that is not positive.
+        ValueError: if one of them is too large.
     """
-    if not widths or not all(isinstance(w, int) and w > 0 for w in widths):
-        raise ValueError(f"a network's widths must be positive integers, not {list(widths)}")
-    if not width > 0:
-        raise ValueError(f"width, which multiplies every layer's, must be positive, not {width!r}")
-    return tuple(max(1, round(w * width)) for w in widths)
+    scaled = tuple(max(1, round(min(size * width, 2.0 * LARGEST_SIZE))) for size in widths)
+    if max(scaled) > LARGEST_SIZE:
+        raise ValueError(
+            f"width={width!r} makes layers of more than {LARGEST_SIZE} channels or units of "
+            f"{max(widths)}; choose a smaller one"
+        )
+    return scaled
 
 
 def to_feature_maps(images: Float[Array, "N H W C"]) -> Float[Array, "C H W N"]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import jax
 
@@ -14,9 +13,9 @@ from ganno_env.types import LayerSpec, Network
 def mlp(
     image_shape: tuple[int, int, int],
     num_classes: int,
-    widths: Sequence[int] = (64, 64),
-    width: float = 1.0,
-    lowering: str = "auto",
+    widths: layers.Sizes = (64, 64),
+    width: layers.Width = 1.0,
+    lowering: layers.LoweringOption = "auto",
 ) -> Network:
     """Linear layers with ReLU between them, on flattened images: len(widths) + 1 agents.
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 from jaxtyping import Array, Float
+from pydantic import Field
 
 from ganno_env.networks import layers, norms
 from ganno_env.types import LayerParams, LayerSpec, Network, NetworkState, Params, PRNGKey
+
+FourSizes = Annotated[Sequence[layers.Size], Field(min_length=4, max_length=4)]
 
 SHORTCUT = "shortcut_"
 """What the names of a 1x1 shortcut's parameters begin with, in its block's last convolution."""
@@ -41,9 +44,9 @@ class Convolution(NamedTuple):
 def resnet9(
     image_shape: tuple[int, int, int],
     num_classes: int,
-    channels: Sequence[int] = (64, 128, 256, 512),
-    width: float = 1.0,
-    lowering: str = "auto",
+    channels: FourSizes = (64, 128, 256, 512),
+    width: layers.Width = 1.0,
+    lowering: layers.LoweringOption = "auto",
 ) -> Network:
     """ResNet-9: eight convolutions, two residual blocks among them, and a linear layer.
 
@@ -69,9 +72,9 @@ def resnet9(
 def resnet18(
     image_shape: tuple[int, int, int],
     num_classes: int,
-    channels: Sequence[int] = (64, 128, 256, 512),
-    width: float = 1.0,
-    lowering: str = "auto",
+    channels: FourSizes = (64, 128, 256, 512),
+    width: layers.Width = 1.0,
+    lowering: layers.LoweringOption = "auto",
 ) -> Network:
     """ResNet-18 (He et al., 2015) with the stem that small images get: 3x3 and no pooling.
 
@@ -111,7 +114,10 @@ def _block(name: str, inputs: int, outputs: int, stride: int) -> tuple[Convoluti
 
 
 def _residual_network(
-    name: str, convolutions: Sequence[Convolution], num_classes: int, lowering: str
+    name: str,
+    convolutions: Sequence[Convolution],
+    num_classes: int,
+    lowering: layers.LoweringOption,
 ) -> Network:
     how = layers.resolve_lowering(lowering)
 

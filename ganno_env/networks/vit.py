@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
+from pydantic import Field
 
 from ganno_env.networks import layers
 from ganno_env.types import LayerParams, LayerSpec, Network, NetworkState, Params, PRNGKey
@@ -15,12 +18,12 @@ EPSILON = 1e-6
 def vit(
     image_shape: tuple[int, int, int],
     num_classes: int,
-    patch_size: int = 4,
-    depth: int = 2,
-    num_heads: int = 4,
-    num_features: int = 64,
-    width: float = 1.0,
-    lowering: str = "auto",
+    patch_size: layers.Size = 4,
+    depth: Annotated[int, Field(ge=1, le=layers.MOST_BLOCKS)] = 2,
+    num_heads: layers.Size = 4,
+    num_features: layers.Size = 64,
+    width: layers.Width = 1.0,
+    lowering: layers.LoweringOption = "auto",
 ) -> Network:
     """Patches, pre-norm blocks of attention and two linear layers, and the mean token's logits.
 
@@ -46,8 +49,6 @@ def vit(
         raise ValueError(
             f"patch_size={patch_size} does not divide images of {height} x {columns} pixels"
         )
-    if depth < 1:
-        raise ValueError(f"depth={depth}; a vision transformer needs at least one block")
     (scaled,) = layers.scale_widths((num_features,), width)
     features = num_heads * max(1, round(scaled / num_heads))
     num_tokens = (height // patch_size) * (columns // patch_size)

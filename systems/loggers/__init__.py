@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ganno.options import Arguments
 from ganno_env.registry import Registry
 from systems.loggers.base import Logger, Loggers, Record, Run
 from systems.loggers.console import ConsoleLogger
@@ -45,9 +46,10 @@ def make_loggers(
         loggers = stack.enter_context(Loggers(started))
         for name, arguments in options.items():
             make = LOGGERS[name]
+            checked = Arguments.of(make, ("run",)).check(arguments or {}, f"logger.{name}.")
             try:
-                loggers.add(name, make(run, **(arguments or {})))
-            except (TypeError, OSError) as error:
+                loggers.add(name, make(run, **checked))
+            except OSError as error:
                 raise ValueError(f"logger {name!r} cannot start: {error}") from error
         stack.pop_all()  # all have started: whoever asked for them closes them
     return loggers

@@ -59,7 +59,7 @@ def test_validation_does_not_depend_on_how_much_is_trained_on(toy_folder: Path) 
 def test_the_seed_chooses_who_is_held_out(toy_folder: Path) -> None:
     first, second = (load("toy", data_dir=toy_folder, seed=seed) for seed in (0, 1))
     assert numbers(first.validation) != numbers(second.validation)
-    with pytest.raises(ValueError, match=r"seed=-1 .* choose 0 or more"):
+    with pytest.raises(ValueError, match="seed=-1; it must be a whole number from 0"):
         load("toy", data_dir=toy_folder, seed=-1)
 
 
@@ -167,3 +167,10 @@ def test_real_cifar10() -> None:
     dataset = real("cifar10")
     check_real(dataset, (45_000, 5_000, 10_000), (0.4914, 0.4822, 0.4465))
     assert "images" in dataset.source or "JPEG" in dataset.source
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.5, True, "100"])
+@pytest.mark.parametrize("name", ["train_size", "validation_size", "test_size"])
+def test_a_size_is_a_positive_whole_number(name, value):
+    with pytest.raises(ValueError, match=f"{name}={value!r}; it must be a whole number"):
+        load("digits", **{name: value})
