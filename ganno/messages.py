@@ -31,12 +31,13 @@ def explain(
         beside = prefix + "".join(f"{step}." for step in path[:-1])
         below = [beside + dotted for dotted in dotted_names(options) if "." in dotted]
         return unknown("option", name, [beside + known for known in options], [*nested, *below])
-    if details["type"] == "missing":
+    # Errors of what is inside of an option are its own.
+    kind = details["type"] if len(details["loc"]) == len(path) else "other"
+    if kind == "missing":
         return f"{name} is missing; it must be {option.allowed}"
-    if details["type"] == "value_error" and len(details["loc"]) == len(path):
-        if within(option):
-            return _reason(details)
-        return f"{name}={shown(value)}; {_reason(details)}"
+    if kind == "value_error":
+        reason = _reason(details)
+        return reason if within(option) else f"{name}={shown(value)}; {reason}"
     return f"{name}={shown(value)}; it must be {option.allowed}{finite}"
 
 

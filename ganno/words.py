@@ -38,6 +38,7 @@ PLAIN: dict[Any, str] = {
     Path: "a path",
     os.PathLike: "a path",
     Any: "anything",
+    object: "anything",
 }
 """Types that need no more than a name."""
 
@@ -70,7 +71,7 @@ def _of_kind(kind: Any, arguments: Sequence[Any], length: str) -> str:
     if issubclass(kind, BaseModel):
         return "a mapping of options"
     if hasattr(kind, "_fields") or not issubclass(kind, (Mapping, Sequence)):
-        return f"{'an' if kind.__name__[0] in 'AEIO' else 'a'} {kind.__name__}"
+        return f"{'an' if kind.__name__[0] in 'AEIOaeio' else 'a'} {kind.__name__}"
     if issubclass(kind, tuple) and arguments and arguments[-1] is not Ellipsis:
         return f"[{', '.join(words(argument) for argument in arguments)}]"
     whole, items = ("a mapping of names to values", arguments[1:])

@@ -16,8 +16,8 @@ def check_sizes(dataset: Dataset, batch_size: int) -> None:
     num_examples = dataset.train.size
     if batch_size > num_examples:
         raise ValueError(
-            f"batch_size {batch_size} is larger than the training split of {dataset.name} "
-            f"({num_examples} examples); choose at most that"
+            f"batch_size={batch_size} is larger than the training split of {dataset.name} "
+            f"({num_examples} examples); choose at most that, or a larger train_size"
         )
     if num_examples > MAX_EXAMPLES:
         raise ValueError(f"{num_examples} training examples are more than {MAX_EXAMPLES}")
@@ -70,9 +70,9 @@ def steps_within_horizon(
     longest = updates // updates_per_step
     if longest < 1:
         raise ValueError(
-            f"one step of {updates_per_step} updates is beyond the horizon: {epochs} epochs of "
-            f"{num_examples} examples in batches of {batch_size} are {updates} updates; choose "
-            "fewer updates_per_step, smaller batches or more epochs"
+            f"updates_per_step={updates_per_step} is beyond the horizon: {epochs} epochs of "
+            f"{num_examples} examples (train_size) in batches of {batch_size} (batch_size) are "
+            f"{updates} updates; choose fewer updates_per_step, smaller batches or more epochs"
         )
     if num_steps is None:
         return longest

@@ -42,11 +42,11 @@ class Control:
         low, high = self.bounds
         values = [initial, initial] if isinstance(initial, (int, float)) else list(initial)
         if not all(low <= v <= high for v in values):
-            raise ValueError(f"initial {self.name} {initial} is beyond its bounds [{low}, {high}]")
+            raise ValueError(f"{self.name}={initial}; it is beyond its bounds [{low}, {high}]")
         if values[0] != values[1] and not 0 < values[0] < values[1]:
             raise ValueError(
-                f"a log-uniform {self.name} needs 0 < low < high, not {initial}; "
-                "for a fixed value give one number"
+                f"{self.name}={initial}; a log-uniform one needs 0 < low < high, and for a fixed "
+                "value give one number"
             )
         return float(values[0]), float(values[1])
 
@@ -61,8 +61,8 @@ class Control:
         if low <= least < most <= high:
             return float(least), float(most)
         raise ValueError(
-            f"bounds of the {self.name} must be [low, high] with "
-            f"{low} <= low < high <= {high}, not {bounds}"
+            f"{self.name}_bounds={bounds}; they must be [low, high] with "
+            f"{low} <= low < high <= {high}"
         )
 
 

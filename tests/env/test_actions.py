@@ -69,3 +69,10 @@ def test_other_signs_are_understood():
 def test_lists_that_are_refused(names, message):
     with pytest.raises(ValueError, match=message):
         ActionSet.parse(names)
+
+
+def test_actions_are_whole_numbers():
+    actions = ActionSet.parse(PAPER_ACTIONS)
+    np.testing.assert_array_equal(actions.legal(jnp.array([0, 8, 9, -1])), [0, 8, 0, 0])
+    with pytest.raises(ValueError, match="actions must be whole numbers, not float32"):
+        actions.legal(jnp.array([1.0]))

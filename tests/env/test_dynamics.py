@@ -46,6 +46,14 @@ def test_doing_nothing_earns_exactly_nothing(network, rate):
         np.testing.assert_array_equal(state.controls["learning_rate"], before)
 
 
+@pytest.mark.parametrize("others", [(99, -5), (9, 9), (-1, -9), (2**31 - 1, -(2**31))])
+def test_what_is_no_action_is_the_no_op(env, compiled, others):
+    reset, step = compiled
+    state, _ = reset(jax.random.PRNGKey(3))
+    moved, _ = step(state, actions_of(env, 7, 8))
+    assert_identical(step(moved, actions_of(env, *others)), step(moved, actions_of(env, 0, 0)))
+
+
 @pytest.mark.parametrize("choices", [(7, 0), (0, 7), (2, 4)])
 def test_the_reward_is_the_difference_of_two_runs(env, compiled, choices):
     """Recomputed from two runs of the inner loop, whose rates are worked out by hand."""
