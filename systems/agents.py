@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import math
-import shutil
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -22,6 +21,7 @@ from ganno_env.evaluation.rollout import OBSERVED, Changes
 from systems import provenance
 from systems.cells import slug
 from systems.config import PPOConfig
+from systems.files import discard
 from systems.options import NONE, TRAIN, AgentsSpec
 from systems.policy import FILE_NAME, Policy, load_policy, make_policy
 from systems.registry import SYSTEMS
@@ -166,7 +166,7 @@ def find_policy(key: str, spec: AgentsSpec, training: Training) -> Policy:
     folder = planned.folder
     interrupted = has_checkpoints(folder)
     if not interrupted and folder.exists():
-        shutil.rmtree(folder)  # killed before its first checkpoint: there is nothing to go on with
+        discard(folder)  # killed before its first checkpoint: there is nothing to go on with
     result = train(
         planned.env,
         planned.config,

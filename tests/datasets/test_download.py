@@ -2,8 +2,11 @@
 
 import hashlib
 import io
+import os
+import sys
 import tarfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -33,6 +36,28 @@ def test_other_bytes(tmp_path: Path) -> None:
 def test_no_answer(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="can't be downloaded"):
         downloading.fetch(Download((tmp_path / "none").as_uri(), ""))
+
+
+def test_a_temporary_folder_that_cannot_be_removed_is_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def busy(*_: object, **__: object) -> None:
+        raise OSError(16, "Device or resource busy")
+
+    monkeypatch.setattr(os, "rmdir", busy)
+    downloading._write(tmp_path / "toy.npz", RawSplits(**toy_arrays()))
+    assert (tmp_path / "toy.npz").is_file()
+    assert "could not be removed" in capsys.readouterr().err
+
+
+def test_nobody_who_reads_what_is_printed_is_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: object) -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr(sys, "stderr", SimpleNamespace(write=gone, flush=gone))
+    assert downloading.fetch(serve(tmp_path, b"data")) == b"data"
 
 
 def test_a_failure_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
