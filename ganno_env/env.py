@@ -54,7 +54,8 @@ class NetworkTraining(jumanji.Environment[State, specs.MultiDiscreteArray, Obser
 
     - observation: `Observation`, with `agents_view` float32 [agents, F] (`feature_names` says what
       each column is), `action_mask` bool [agents, A] and `step_count` int32 [agents].
-    - action: int32 [agents], each an index into `actions.names`; 0 is the no-op.
+    - action: int32 [agents], each an index into `actions.names`; 0 is the no-op, and so is any
+      number that is no index.
     - reward, discount: float32 [agents], the same for each agent.
     - extras: float32 scalars for logs: losses, accuracies, whether the network has diverged, and
       the layers' mean learning rate.

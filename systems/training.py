@@ -10,12 +10,14 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from ganno.options import Count, PathLike, Seed, typed
+from ganno_env.registry import NameIn
 from systems.config import PPOConfig
 from systems.curves import draw_training_curve, first_and_last_tenth
 from systems.devices import check_same, is_first, make_mesh, together
@@ -50,21 +52,22 @@ class TrainResult:
     stopped_by: signal.Signals | None
 
 
+@typed
 def train(
     env: Any,
     config: PPOConfig,
     *,
-    system: str = "rec_ippo",
-    seed: int = 0,
+    system: Annotated[str, NameIn(SYSTEMS)] = "rec_ippo",
+    seed: Seed = 0,
     mesh: Mesh | None = None,
-    output_dir: Path | str | None = None,
+    output_dir: PathLike | None = None,
     resume: bool = False,
     environment: Mapping[str, Any] | None = None,
     loggers: Mapping[str, Mapping[str, Any] | None] | None = None,
-    checkpoint_every: int = 10,
-    keep: int = 3,
-    max_skipped_updates: int = 10,
-    stop_after_updates: int | None = None,
+    checkpoint_every: Count = 10,
+    keep: Count = 3,
+    max_skipped_updates: Count = 10,
+    stop_after_updates: Count | None = None,
     documents: Mapping[str, str] | None = None,
 ) -> TrainResult:
     """Trains a system on an environment.
@@ -104,14 +107,6 @@ def train(
         TrainingDivergedError: if too many updates in a row were not finite.
         ProcessError: if another process failed.
     """
-    for name, value in (
-        ("checkpoint_every", checkpoint_every),
-        ("keep", keep),
-        ("max_skipped_updates", max_skipped_updates),
-        ("stop_after_updates", stop_after_updates),
-    ):
-        if value is not None and value < 1:
-            raise ValueError(f"{name}={value}; it must be at least 1")
     folder = None if output_dir is None else Path(output_dir)
     if loggers is None:
         loggers = {"jsonl": None} if folder else {}

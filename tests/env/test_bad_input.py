@@ -9,8 +9,12 @@ import jax.numpy as jnp
 import jumanji
 import pytest
 
-from ganno_env import NetworkTraining
-from ganno_env.networks import build
+from ganno.options import Count
+from ganno_env import NetworkTraining, make_env
+from ganno_env.inner import OPTIMISERS
+from ganno_env.networks import NETWORKS, build
+from ganno_env.registration import check_options
+from ganno_env.rewards import REWARDS
 from ganno_env.types import LayerSpec
 from tests.small import small_env
 
@@ -101,3 +105,92 @@ def test_an_action_of_another_shape_is_refused():
     state, _ = jax.eval_shape(env.reset, jax.random.PRNGKey(0))
     with pytest.raises(AssertionError, match=r"has shape \(3,\) but expected \(2"):
         jax.eval_shape(env.step, state, jnp.zeros((3,), jnp.int32))
+
+
+def test_a_new_networks_options_are_checked_by_its_builders_annotations(monkeypatch):
+    def mine(image_shape, num_classes, sizes: list[int], depth: Count = 1, any_value=None):
+        del depth, any_value
+        return build("mlp", image_shape, num_classes, {"widths": sizes})
+
+    monkeypatch.setitem(NETWORKS._members, "mine", mine)
+    assert (
+        small_env(network="mine", network_options={"sizes": [4], "any_value": {}}).num_agents == 2
+    )
+    for options, message in (
+        ({}, "network_options.sizes is missing; it must be a list, each a whole number"),
+        ({"sizes": ["x"]}, r"network_options.sizes=\['x'\]; it must be a list"),
+        ({"sizes": [4], "depth": 0}, "network_options.depth=0; it must be a whole number of at"),
+        ({"sizes": [4], "dept": 1}, r"'network_options.dept' \(did you mean 'network_options.dep"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            small_env(network="mine", network_options=options)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("actions", 3),
+        ("features", False),
+        ("features", 3),
+        ("epochs", None),
+        ("epochs", "ten"),
+        ("epochs", float("inf")),
+        ("learning_rate", None),
+        ("learning_rate", "0.1"),
+        ("split_seed", "x"),
+        ("split_seed", 1.5),
+        ("split_seed", -1),
+        ("network_options", 2),
+        ("data_dir", ["a"]),
+        ("data_dir", 5),
+        ("single_agent", 7),
+        ("single_agent", "no"),
+        ("optimiser", 3),
+        ("reward", True),
+        ("dataset", None),
+        ("network", ["cnn2"]),
+        ("batch_size", True),
+        ("updates_per_step", "5"),
+        ("num_steps", 1.0),
+        ("train_size", "all"),
+    ],
+)
+def test_a_value_of_another_type_is_named_with_what_is_allowed(name, value):
+    with pytest.raises(ValueError, match=name) as error:
+        small_env(**{name: value})
+    said = str(error.value)
+    assert said.startswith(f"{name}={value!r}; it must be ")
+    assert "\n" not in said
+
+
+def test_parts_may_be_given_as_objects():
+    env = small_env(optimiser=OPTIMISERS["sgd"], reward=REWARDS["accuracy"])
+    assert env.optimiser is OPTIMISERS["sgd"]
+    assert env.reward is REWARDS["accuracy"]
+    for part in (env.dataset, env.network):
+        with pytest.raises(ValueError, match=f"{type(part).__name__.lower()}=3; it must be a"):
+            NetworkTraining(
+                **{"dataset": env.dataset, "network": env.network}
+                | {type(part).__name__.lower(): 3}
+            )
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [("epoch", "epochs"), ("optimizer", "optimiser"), ("width", "network_options.width")],
+)
+def test_a_near_miss_is_told(given, meant):
+    with pytest.raises(ValueError, match=rf"unknown option '{given}' \(did you mean '{meant}'\?"):
+        make_env(**{given: 1})
+
+
+def test_names_in_commands_are_whole():
+    for options, message in (
+        ({"epochs": "ten"}, "^env.epochs='ten'; it must be"),
+        ({"network": "vit", "network_options": {"depth": 0}}, "^env.network_options.depth=0"),
+        ({"width": 1}, "^unknown option 'env.width' .*'env.network_options.width'"),
+        (3, "^env=3; it must be a mapping"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            check_options(options, "env.")
+    assert check_options({"network_options": {"depth": 3}}, "env.", "vit")

@@ -95,7 +95,7 @@ def test_a_run_that_is_stopped_early_is_the_longer_runs_beginning(uninterrupted,
     assert early.policy.information["training"]["updates"] == 2
     assert early.stopped_by is None
     assert_same(train_for(UPDATES, tmp_path / "early", resume=True), uninterrupted)
-    with pytest.raises(ValueError, match="stop_after_updates=0; it must be at least 1"):
+    with pytest.raises(ValueError, match="stop_after_updates=0; it must be a whole number"):
         train_for(UPDATES, stop_after_updates=0)
 
 
@@ -238,7 +238,11 @@ def test_a_folder_with_a_run_is_not_written_to(uninterrupted):
         ({"resume": True}, "resume needs output_dir"),
         ({"loggers": {"jsonl": None}}, r"loggers \['jsonl'\] write files"),
         ({"loggers": {"consol": None}}, r"\['consol'\]"),
-        ({"keep": 0}, "keep=0; it must be at least 1"),
+        ({"keep": 0}, "keep=0; it must be a whole number of at least 1"),
+        ({"seed": -1}, "seed=-1; it must be a whole number from 0"),
+        ({"seed": "abc"}, "seed='abc'; it must be a whole number from 0"),
+        ({"resume": 1}, "resume=1; it must be true or false"),
+        ({"checkpont_every": 1}, "'checkpont_every' .*mean 'checkpoint_every'"),
         ({"checkpoint_every": 0}, "checkpoint_every=0"),
         ({"system": "ppo"}, "unknown system 'ppo'"),
     ],
