@@ -186,7 +186,8 @@ def find_policy(key: str, spec: AgentsSpec, training: Training) -> Policy:
 
 def _newborn(planned: Plan, mesh: Mesh) -> Policy:
     learner = SYSTEMS[planned.system](planned.env, planned.config, mesh)
-    learned = learner.init(jax.random.PRNGKey(planned.seed)).learned
+    # Compiled whole, so that the environments' beginnings, which are not asked for, are left out.
+    learned = jax.jit(lambda key: learner.init(key).learned)(jax.random.PRNGKey(planned.seed))
     information = {
         "system": planned.system,
         "seed": planned.seed,

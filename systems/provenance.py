@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import inspect
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
@@ -15,6 +14,7 @@ import numpy as np
 
 from ganno_env import NetworkTraining, make_env
 from ganno_env.types import Dataset
+from systems.strict_json import to_json
 
 Plain: TypeAlias = Any
 """None, truth values, numbers and strings; lists of these, and dictionaries by strings."""
@@ -49,7 +49,7 @@ def plain(value: Any) -> Plain:
 
 def text(value: Any) -> str:
     """The one text of a value: equal values have equal texts, and no others have."""
-    return json.dumps(plain(value), sort_keys=True)
+    return to_json(plain(value), sort_keys=True)
 
 
 def digest(value: Any) -> str:
