@@ -103,10 +103,10 @@ def test_evaluation_leaves_what_is_not_its_own(folder, tmp_path):
         ([], "checkpoint=PATH is missing"),
         (["checkpoint=nowhere"], "there is no policy at nowhere"),
         (["checkpoint={policy}", "schedules=[cosin]"], "did you mean 'cosine'"),
-        (["checkpoint={policy}", "learning_rates=[2]"], "in [0, 1], not 2"),
+        (["checkpoint={policy}", "learning_rates=[2]"], "numbers from 0 to 1"),
         (["checkpoint={policy}", "seeds=[]"], "it must be a list without repetition"),
         (["checkpoint={policy}", "env.features=log"], "the policy was trained on other features"),
-        (["checkpoint={policy}", "env.batchsize=3"], "unknown environment arguments"),
+        (["checkpoint={policy}", "env.batchsize=3"], "did you mean 'batch_size'"),
     ],
 )
 def test_bad_arguments_are_one_line(folder, arguments, message):
