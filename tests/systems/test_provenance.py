@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import shutil
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -24,7 +25,9 @@ from systems.normalisation import initial_statistics
 from systems.policy import FILE_NAME, load_policy, make_policy, save_policy
 from systems.runs import TrainingRun
 from systems.training import TrainResult
+from tests.systems.conftest import mesh_of, small_config
 from tests.systems.test_reproduce import SIZES, compose, records, run
+from tests.toys import Recall
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -216,7 +219,8 @@ def test_agents_after_some_episodes_are_of_the_same_training(tmp_path):
     folder = tmp_path / "out"
     options = [
         "experiment=figure1", *SIZES, f"output_dir={folder}", "++system.total_timesteps=128",
-        "agents.episode_40.episodes=10", "system.anneal_learning_rates=true", "++env.network=cnn2",
+        "methods=[episode_40,ganno]", "agents.episode_40.episodes=10",
+        "system.anneal_learning_rates=true", "++env.network=cnn2",
     ]  # fmt: skip
     command.reproduce(compose(*options), "figure1")
     looked_in = load_policy(next((folder / "agents").glob("episode_40*")))
@@ -233,3 +237,12 @@ def test_agents_after_some_episodes_are_of_the_same_training(tmp_path):
     options += [f"checkpoint={given}", "training_seed=5", "++system.gamma=0.1"]
     command.reproduce(compose(*options), "figure1")
     assert len(list((folder / "agents").iterdir())) == 2
+
+
+def test_newborn_agents_are_those_that_the_training_begins_with(learner):
+    config = small_config()
+    planned = agents.Plan({}, Recall(), "rec_ippo", config, 3, 0, Path())
+    policy = agents._newborn(planned, mesh_of(1))
+    begun = learner.init(jax.random.PRNGKey(3)).learned.params.actor
+    jax.tree.map(np.testing.assert_array_equal, policy.params, begun)
+    assert policy.information["training"]["updates"] == 0
