@@ -22,7 +22,7 @@ from benchmarks.inner_loop import machine, measure
 from ganno_env import NetworkTraining
 from ganno_env.compilation import jit_with_data
 from ganno_env.inner.replicas import replicated
-from ganno_env.types import Controls, Dataset, InnerState
+from ganno_env.types import InnerState
 from systems.config import PPOConfig
 from systems.devices import ENVS, configure
 from systems.output import echo, make_console
@@ -38,17 +38,14 @@ def updates_alone(env: NetworkTraining, mesh: Mesh) -> contenders.Contender:
     rates = jnp.full((env.num_layers,), 1e-3, jnp.float32)
     controls = {"learning_rate": rates, "weight_decay": rates}
 
-    def train(
-        dataset: Dataset, state: InnerState, controls: Controls, indices: jax.Array
-    ) -> InnerState:
+    def train(state: InnerState, indices: jax.Array) -> InnerState:
         def update(state: InnerState, batch: jax.Array) -> tuple[InnerState, None]:
-            return env.inner._update(dataset, state, controls, batch)[0], None
+            return env.inner._update(state, controls, batch)[0], None
 
         return jax.lax.scan(update, state, indices)[0]
 
     def step(states: InnerState, indices: jax.Array) -> InnerState:
-        run = jax.vmap(replicated(train), in_axes=(None, 0, None, 0))
-        return run(env.dataset, states, controls, indices)
+        return jax.vmap(replicated(train))(states, indices)
 
     spec = PartitionSpec(ENVS)
     sharded = jax.shard_map(step, mesh=mesh, in_specs=spec, out_specs=spec, check_vma=False)

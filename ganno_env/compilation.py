@@ -11,6 +11,23 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 
+def lift(function: Callable[..., Any], *args: Any) -> tuple[Callable[..., Any], list[Any]]:
+    """`function` without closures: the same function of `(data, *args)`, and that data.
+
+    Args:
+        function: pure, with positional arguments that are trees of arrays.
+        args: what it will be called with, or their like: structures, shapes and dtypes count.
+    """
+    closed, shapes = jax.make_jaxpr(function, return_shape=True)(*args)
+    tree = jax.tree.structure(shapes)
+
+    def lifted(data: list[Any], *args: Any) -> Any:
+        flat = jax.core.eval_jaxpr(closed.jaxpr, data, *jax.tree.leaves(args))
+        return jax.tree.unflatten(tree, flat)
+
+    return lifted, closed.consts
+
+
 def jit_with_data(
     function: Callable[..., Any],
     *,
@@ -34,16 +51,9 @@ def jit_with_data(
     programs: dict[Any, Callable[..., Any]] = {}
 
     def trace(*args: Any) -> Callable[..., Any]:
-        closed, shapes = jax.make_jaxpr(function, return_shape=True)(*args)
-        tree = jax.tree.structure(shapes)
-        data = closed.consts
+        run, data = lift(function, *args)
         if data_sharding is not None:
             data = _put(data, data_sharding)
-
-        def run(data: list[Any], *args: Any) -> Any:
-            flat = jax.core.eval_jaxpr(closed.jaxpr, data, *jax.tree.leaves(args))
-            return jax.tree.unflatten(tree, flat)
-
         donated = tuple(argnum + 1 for argnum in donate_argnums)
         kwargs = {} if out_shardings is None else {"out_shardings": out_shardings}
         compiled = jax.jit(run, donate_argnums=donated, **kwargs)

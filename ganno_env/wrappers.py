@@ -17,7 +17,8 @@ from jumanji.wrappers import Wrapper
 
 from ganno_env.env import Initial, NetworkTraining
 from ganno_env.inner.loss import evaluate
-from ganno_env.types import Batch, Dataset, InnerState, Network, Observation, PRNGKey, State
+from ganno_env.inner.replicas import in_turn
+from ganno_env.types import Dataset, InnerState, Network, Observation, PRNGKey, State
 
 SINGLE_BRANCH_REWARD = "accuracy_gain"
 """What evaluation pays: it needs no second branch, and adds up to all that was gained."""
@@ -70,29 +71,21 @@ class EvaluationEnv(Wrapper[State, specs.MultiDiscreteArray, Observation]):
         self, state: State, timestep: TimeStep[Observation]
     ) -> tuple[State, TimeStep[Observation]]:
         wanted = jnp.bool_(True) if self.every_step else timestep.last()
-        accuracy = self._accuracy(wanted, state.inner, self._env.dataset, self._env.dataset.test)
+        accuracy = in_turn(self._accuracy)(wanted, state.inner)
         # `dataclasses.replace` and a new dict: the inner environment's timestep stays as it was.
         return state, dataclasses.replace(
             timestep, extras={**timestep.extras, TEST_ACCURACY: accuracy}
         )
 
-    @cached_property
-    def _accuracy(self) -> Any:
-        network: Network = self._env.network
+    def _accuracy(self, wanted: Bool[Array, ""], inner: InnerState) -> Float[Array, ""]:
+        # In turn, on every backend: under `vmap` proper the `cond` would become a `select`, and
+        # every environment would pay for the test split on every step.
+        def measure() -> Float[Array, ""]:
+            env = self._env
+            split = env.dataset.test
+            return evaluate(inner.params, env.network, inner.network_state, env.dataset, split)[1]
 
-        # One replica after another, on every backend: under `vmap` proper the `cond` would become a
-        # `select`, and every environment would pay for the test split on every step. The data are
-        # arguments because what a mapped function closes over is copied into the program.
-        @jax.custom_batching.sequential_vmap
-        def accuracy(
-            wanted: Bool[Array, ""], inner: InnerState, dataset: Dataset, split: Batch
-        ) -> Float[Array, ""]:
-            def measure() -> Float[Array, ""]:
-                return evaluate(inner.params, network, inner.network_state, dataset, split)[1]
-
-            return jax.lax.cond(wanted, measure, lambda: jnp.float32(0))
-
-        return accuracy
+        return jax.lax.cond(wanted, measure, lambda: jnp.float32(0))
 
 
 def evaluation_env(

@@ -71,7 +71,7 @@ class InnerLoop:
         self, state: InnerState, controls: Controls, indices: Int[Array, " B"]
     ) -> tuple[Metrics, LayerStatistics]:
         """What `step` would measure, had it seen the batch at `indices` and made no update."""
-        return replicated(self._first_look)(self.dataset, state, controls, indices)
+        return replicated(self._first_look)(state, controls, indices)
 
     def step(
         self, state: InnerState, controls: Controls, indices: Int[Array, "tau B"]
@@ -86,32 +86,30 @@ class InnerLoop:
         Returns:
             The network after the updates, its metrics and its layers' statistics.
         """
-        # The dataset is an argument, because what a mapped function closes over would be copied
-        # into the compiled program.
-        return replicated(self._step)(self.dataset, state, controls, indices)
+        return replicated(self._step)(state, controls, indices)
 
     def evaluate(self, state: InnerState, split: Batch) -> tuple[Array, Array]:
         """Mean loss and accuracy on `split`, such as the test split."""
         measure = replicated(
-            lambda dataset, split, params, network_state: evaluate(
-                params, self.network, network_state, dataset, split
+            lambda params, network_state: evaluate(
+                params, self.network, network_state, self.dataset, split
             )
         )
-        return measure(self.dataset, split, state.params, state.network_state)
+        return measure(state.params, state.network_state)
 
     def _first_look(
-        self, dataset: Dataset, state: InnerState, controls: Controls, indices: Int[Array, " B"]
+        self, state: InnerState, controls: Controls, indices: Int[Array, " B"]
     ) -> tuple[Metrics, LayerStatistics]:
-        gradient, _, _ = self._gradient(dataset, state, controls, indices)
-        return self._measure(dataset, state, gradient)
+        gradient, _, _ = self._gradient(state, controls, indices)
+        return self._measure(state, gradient)
 
     def _step(
-        self, dataset: Dataset, state: InnerState, controls: Controls, indices: Int[Array, "tau B"]
+        self, state: InnerState, controls: Controls, indices: Int[Array, "tau B"]
     ) -> tuple[InnerState, Metrics, LayerStatistics]:
         def update(carry, inputs):
             state, _ = carry
             now, batch_indices = inputs
-            state, gradient = self._update(dataset, state, now, batch_indices)
+            state, gradient = self._update(state, now, batch_indices)
             # The last gradient rides along, so that statistics are taken once a step.
             return (state, gradient), (gradient.loss, gradient.accuracy)
 
@@ -121,12 +119,12 @@ class InnerLoop:
             update, (state, nothing), (controls, indices)
         )
         means = last._replace(loss=losses.mean(), accuracy=accuracies.mean())
-        return state, *self._measure(dataset, state, means)
+        return state, *self._measure(state, means)
 
     def _update(
-        self, dataset: Dataset, state: InnerState, controls: Controls, indices: Int[Array, " B"]
+        self, state: InnerState, controls: Controls, indices: Int[Array, " B"]
     ) -> tuple[InnerState, Gradient]:
-        gradient, network_state, optimiser_state = self._gradient(dataset, state, controls, indices)
+        gradient, network_state, optimiser_state = self._gradient(state, controls, indices)
         step, _ = LEARNING_RATE.stage(self._by_layer(controls, LEARNING_RATE.name)).update(
             gradient.direction, optax.EmptyState()
         )
@@ -139,11 +137,11 @@ class InnerLoop:
         return state, gradient
 
     def _gradient(
-        self, dataset: Dataset, state: InnerState, controls: Controls, indices: Int[Array, " B"]
+        self, state: InnerState, controls: Controls, indices: Int[Array, " B"]
     ) -> tuple[Gradient, NetworkState, optax.OptState]:
-        batch = jax.tree.map(lambda x: x[indices], dataset.train)
+        batch = jax.tree.map(lambda x: x[indices], self.dataset.train)
         loss, accuracy, network_state, gradient = batch_gradient(
-            state.params, self.network, state.network_state, dataset, batch
+            state.params, self.network, state.network_state, self.dataset, batch
         )
         transformation = self._direction(self._by_layer(controls, WEIGHT_DECAY.name))
         direction, optimiser_state = transformation.update(
@@ -159,11 +157,9 @@ class InnerLoop:
             )
         )
 
-    def _measure(
-        self, dataset: Dataset, state: InnerState, last: Gradient
-    ) -> tuple[Metrics, LayerStatistics]:
+    def _measure(self, state: InnerState, last: Gradient) -> tuple[Metrics, LayerStatistics]:
         validation_loss, validation_accuracy = evaluate(
-            state.params, self.network, state.network_state, dataset, dataset.validation
+            state.params, self.network, state.network_state, self.dataset, self.dataset.validation
         )
         metrics = Metrics(
             train_loss=last.loss,

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 import jax
 
+from ganno_env.compilation import lift
+
 Function = TypeVar("Function", bound=Callable)
+Batch = Callable[[Callable[..., Any]], Callable[..., Any]]
+"""A meaning of `jax.vmap` for functions of one argument."""
 
 
 def replicated(function: Function) -> Function:
@@ -18,6 +22,50 @@ def replicated(function: Function) -> Function:
     hold one replica at a time (`docs/performance.md`). More cores are used by sharding replicas
     over devices. On accelerators, batching is what fills the machine.
     """
-    if jax.default_backend() == "cpu":
-        return jax.custom_batching.sequential_vmap(function)
-    return function
+    return in_turn(function) if jax.default_backend() == "cpu" else side_by_side(function)
+
+
+def in_turn(function: Function) -> Function:
+    """`function`, of which `jax.vmap` makes a loop over the batch."""
+    return _batched_by(lambda one: lambda batch: jax.lax.map(one, batch), function)
+
+
+def side_by_side(function: Function) -> Function:
+    """`function`, of which `jax.vmap` makes what it would, but that constants stay single."""
+    return _batched_by(jax.vmap, function)
+
+
+def _batched_by(batch: Batch, function: Function) -> Function:
+    """`function` of arrays, with `batch` for `jax.vmap`, however deep in other transformations.
+
+    A `cond` whose predicate differs between replicas, such as an auto-reset under `vmap`, hands
+    its branches everything with a batch axis: constants too, of which
+    `jax.custom_batching.sequential_vmap` cannot take any so, and a copy of the dataset for each
+    replica. So what `function` closes over is lifted out of it, and one copy serves all replicas.
+    """
+
+    def call(*args: Any) -> Any:
+        lifted, constants = lift(function, *args)
+        run = jax.custom_batching.custom_vmap(lifted)
+
+        @run.def_vmap
+        def rule(axis_size: int, batched: list[Any], *given: Any) -> Any:
+            leaves, tree = jax.tree.flatten(given)
+            varies = jax.tree.leaves(batched)
+            for i, constant in enumerate(constants):
+                # An array that is there already is the same in each replica.
+                if varies[i] and not isinstance(constant, jax.core.Tracer):
+                    leaves[i], varies[i] = constant, False
+
+            def one(varying: list[Any]) -> Any:
+                rest = iter(varying)
+                now = [next(rest) if v else x for v, x in zip(varies, leaves, strict=True)]
+                return lifted(*jax.tree.unflatten(tree, now))
+
+            varying = [x for v, x in zip(varies, leaves, strict=True) if v]
+            out = _batched_by(batch, batch(one))(varying) if varying else one([])
+            return out, jax.tree.map(lambda _: bool(varying), out)
+
+        return run(constants, *args)
+
+    return cast(Function, call)

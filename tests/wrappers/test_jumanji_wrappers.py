@@ -1,0 +1,208 @@
+"""Jumanji's own wrappers take every registered environment, under JAX's transformations."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import jumanji
+import numpy as np
+import pytest
+from jumanji.wrappers import (
+    AutoResetWrapper,
+    JumanjiToDMEnvWrapper,
+    JumanjiToGymWrapper,
+    MultiToSingleWrapper,
+    VmapAutoResetWrapper,
+    VmapWrapper,
+)
+
+import ganno_env
+from ganno_env.inner import loop, replicas
+from ganno_env.wrappers import MavaWrapper, evaluation_env
+from tests.ids import TINY, made_up_images  # noqa: F401
+
+pytestmark = pytest.mark.usefixtures("made_up_images")
+
+NUM_ENVS = 2
+SMALLEST = "Ganno-Digits-Cnn2-v0"
+QUICK = TINY | {"network": "mlp"}
+"""What is compiled, and not traced alone."""
+
+SINGLE = {
+    "none": lambda env: env,
+    "auto_reset": AutoResetWrapper,
+    "auto_reset_with_next_observation": lambda env: AutoResetWrapper(MavaWrapper(env), True),
+    "multi_to_single": MultiToSingleWrapper,
+    "auto_reset_of_a_single_agent": lambda env: AutoResetWrapper(MultiToSingleWrapper(env)),
+    "auto_reset_for_mava": lambda env: AutoResetWrapper(MavaWrapper(env, add_global_state=True)),
+    "auto_reset_of_an_evaluation": lambda env: AutoResetWrapper(evaluation_env(env)),
+}
+BATCHED = {
+    "vmap": VmapWrapper,
+    "vmap_auto_reset": VmapAutoResetWrapper,
+    "vmap_of_auto_reset": lambda env: VmapWrapper(AutoResetWrapper(env)),
+    "vmap_of_multi_to_single": lambda env: VmapWrapper(MultiToSingleWrapper(env)),
+}
+
+
+def scanned(env, state, action):
+    return jax.lax.scan(lambda now, _: env.step(now, action), state, length=2)
+
+
+def step_where(env, wanted, state, timestep, action):
+    """As in an auto-reset: `vmap` makes of this `cond` a `select` over both of its branches."""
+    return jax.lax.cond(
+        wanted, lambda now, _: env.step(now, action), lambda *now: now, state, timestep
+    )
+
+
+def reset_where(env, wanted, state, timestep):
+    return jax.lax.cond(
+        wanted, lambda now, _: env.reset(now.key), lambda *now: now, state, timestep
+    )
+
+
+def play(env, keys, actions):
+    """Everything at once, on environments side by side."""
+    vmap = jax.vmap
+    states, first = vmap(env.reset)(keys)
+    wanted = jnp.arange(len(keys)) > 0
+    stepped = vmap(env.step)(states, actions)
+    return (
+        stepped,
+        vmap(lambda *args: scanned(env, *args))(states, actions),
+        vmap(lambda *args: step_where(env, *args))(wanted, states, first, actions),
+        vmap(lambda *args: reset_where(env, *args))(wanted, states, first),
+    )
+
+
+def arguments(env, *batch):
+    keys = jnp.broadcast_to(jax.random.PRNGKey(0), (*batch, 2))
+    return keys, jnp.zeros((*batch, env.num_agents), jnp.int32)
+
+
+@pytest.mark.parametrize("name", SINGLE)
+def test_wrappers_can_be_transformed(name):
+    env = SINGLE[name](jumanji.make(SMALLEST, **TINY))
+    jax.eval_shape(lambda *args: play(env, *args), *arguments(env, NUM_ENVS))
+
+
+@pytest.mark.parametrize("name", BATCHED)
+def test_wrappers_that_batch_can_be_transformed(name):
+    """Once more by `vmap`, as Mava's `update_batch_size` does."""
+    env = BATCHED[name](jumanji.make(SMALLEST, **TINY))
+    jax.eval_shape(lambda *args: play(env, *args), *arguments(env, 2, NUM_ENVS))
+
+
+@pytest.mark.parametrize("name", ganno_env.ENVIRONMENTS)
+def test_every_id_can_be_vmapped_with_auto_reset(name):
+    env = jumanji.make(name, **TINY)
+    keys, actions = arguments(env, NUM_ENVS)
+
+    def episode(keys, actions):
+        vector = VmapAutoResetWrapper(env)
+        return scanned(vector, vector.reset(keys)[0], actions)
+
+    state, timestep = jax.eval_shape(episode, keys, actions)
+    assert timestep.reward.shape == (2, NUM_ENVS, env.num_agents)
+    assert state.step_count.shape == (NUM_ENVS,)
+
+
+@pytest.mark.parametrize("name", ganno_env.ENVIRONMENTS)
+def test_every_id_is_a_gym_environment(name):
+    """Gym has one reward a step, so agents are made one first."""
+    env = JumanjiToGymWrapper(MultiToSingleWrapper(jumanji.make(name, **TINY)))
+    assert env.action_space.sample().shape == (env.unwrapped.num_agents,)
+    state, *_ = jax.eval_shape(env._reset, jax.random.PRNGKey(0))
+    _, observation, *_ = jax.eval_shape(env._step, state, env.action_space.sample())
+    for name, space in env.observation_space.items():
+        seen = getattr(observation, name)
+        assert (seen.shape, seen.dtype) == (space.shape, space.dtype)
+
+
+def test_gym_and_deep_mind_environments_play():
+    env = jumanji.make(SMALLEST, **QUICK)
+    gym, deep_mind = JumanjiToGymWrapper(MultiToSingleWrapper(env)), JumanjiToDMEnvWrapper(env)
+    observation, info = gym.reset(seed=0)
+    deep_mind.reset()
+    for ends in (False, False, True):
+        assert gym.observation_space.contains(observation)
+        action = gym.action_space.sample()
+        observation, reward, terminated, truncated, info = gym.step(action)
+        assert isinstance(reward, float)
+        assert terminated == truncated == ends == deep_mind.step(action).last()
+    assert info["validation_accuracy"] >= 0
+
+
+def test_auto_reset_under_vmap_is_stepping_and_resetting_by_hand():
+    env = jumanji.make(SMALLEST, **QUICK, learning_rate=0.01)
+    vector = VmapAutoResetWrapper(env)
+    keys = jax.random.split(jax.random.PRNGKey(3), NUM_ENVS)
+    plan = jax.random.randint(jax.random.PRNGKey(4), (5, NUM_ENVS, env.num_agents), 0, 9, jnp.int32)
+
+    @jax.jit
+    def together(keys, plan):
+        state, first = vector.reset(keys)
+        # One is a step ahead, so that episodes do not end together.
+        ahead = jax.vmap(env.step)(state, plan[0])[0]
+        state = jax.tree.map(lambda a, b: jnp.stack([a[0], b[1]]), ahead, state)
+        return jax.lax.scan(vector.step, state, plan)
+
+    _, timesteps = together(keys, plan)
+    reset, step = jax.jit(env.reset), jax.jit(env.step)
+    for e in range(NUM_ENVS):
+        state, _ = reset(keys[e])
+        if e == 0:
+            state, _ = step(state, plan[0, 0])
+        for t in range(len(plan)):
+            state, timestep = step(state, plan[t, e])
+            if timestep.last():
+                state, fresh = reset(jax.random.split(state.key)[0])
+                timestep = timestep.replace(observation=fresh.observation)
+            got = jax.tree.map(lambda x, t=t, e=e: x[t, e], timesteps)
+            jax.tree.map(
+                lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), got, timestep
+            )
+    assert sorted(map(tuple, np.argwhere(timesteps.last()))) == [(1, 0), (2, 1), (4, 0)]
+
+
+@pytest.mark.parametrize("how", [replicas.in_turn, replicas.side_by_side])
+def test_a_cond_under_vmap_copies_no_data(how, monkeypatch):
+    monkeypatch.setattr(loop, "replicated", how)
+    env = jumanji.make(SMALLEST, **QUICK)
+    reset = jax.vmap(lambda *args: reset_where(env, *args))
+    keys, _ = arguments(env, NUM_ENVS)
+    begun = jax.eval_shape(jax.vmap(env.reset), keys)
+    program = jax.jit(reset).lower(jnp.zeros(NUM_ENVS, bool), *begun).compile().as_text()
+    images = "u8[{},8,8,1]"
+    assert images.format(QUICK["train_size"]) in program
+    assert images.format(f"{NUM_ENVS},{QUICK['train_size']}") not in program
+
+
+def test_replicas_agree_however_they_run(monkeypatch):
+    """The two ways of a batch, and one by one; only the constants that differ have an axis."""
+    table = jnp.arange(12.0).reshape(3, 4)
+
+    def function(x, y):
+        return {"sum": table @ x + y.sum(), "table": table[0]}
+
+    xs, ys, wanted = jnp.arange(8.0).reshape(2, 4), jnp.ones((2, 5)), jnp.array([True, False])
+    expected = [function(x, y) for x, y in zip(xs, ys, strict=True)]
+    for how in (replicas.in_turn, replicas.side_by_side):
+        whole = how(function)
+        out = jax.vmap(whole)(xs, ys)
+        alone = jax.vmap(whole, in_axes=(0, None))(xs, ys[0])
+        twice = jax.vmap(jax.vmap(whole))(xs[None], ys[None])
+        within = jax.vmap(
+            lambda go, x, y: jax.lax.cond(go, whole, lambda x, y: function(0 * x, y), x, y)
+        )(wanted, xs, ys)
+        varied = jax.vmap(lambda t, x: how(lambda x: t @ x)(x))(jnp.stack([table, 2 * table]), xs)
+        for e in range(2):
+            for got in (out, alone):
+                np.testing.assert_array_equal(got["sum"][e], expected[e]["sum"])
+            np.testing.assert_array_equal(twice["sum"][0, e], expected[e]["sum"])
+            np.testing.assert_array_equal(varied[e], (1 + e) * table @ xs[e])
+        np.testing.assert_array_equal(within["sum"][0], expected[0]["sum"])
+        np.testing.assert_array_equal(within["sum"][1], np.full(3, 5.0))
+        np.testing.assert_array_equal(jax.vmap(lambda _, f=whole: f(xs[0], ys[0]))(xs)["table"][1],
+                                      table[0])  # fmt: skip
