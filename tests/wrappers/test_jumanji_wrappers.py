@@ -31,7 +31,7 @@ QUICK = TINY | {"network": "mlp"}
 SINGLE = {
     "none": lambda env: env,
     "auto_reset": AutoResetWrapper,
-    "auto_reset_with_next_observation": lambda env: AutoResetWrapper(MavaWrapper(env), True),
+    "auto_reset_with_next_observation": lambda env: AutoResetWrapper(env, next_obs_in_extras=True),
     "multi_to_single": MultiToSingleWrapper,
     "auto_reset_of_a_single_agent": lambda env: AutoResetWrapper(MultiToSingleWrapper(env)),
     "auto_reset_for_mava": lambda env: AutoResetWrapper(MavaWrapper(env, add_global_state=True)),
@@ -142,7 +142,7 @@ def test_auto_reset_under_vmap_is_stepping_and_resetting_by_hand():
 
     @jax.jit
     def together(keys, plan):
-        state, first = vector.reset(keys)
+        state, _ = vector.reset(keys)
         # One is a step ahead, so that episodes do not end together.
         ahead = jax.vmap(env.step)(state, plan[0])[0]
         state = jax.tree.map(lambda a, b: jnp.stack([a[0], b[1]]), ahead, state)
@@ -177,32 +177,3 @@ def test_a_cond_under_vmap_copies_no_data(how, monkeypatch):
     images = "u8[{},8,8,1]"
     assert images.format(QUICK["train_size"]) in program
     assert images.format(f"{NUM_ENVS},{QUICK['train_size']}") not in program
-
-
-def test_replicas_agree_however_they_run(monkeypatch):
-    """The two ways of a batch, and one by one; only the constants that differ have an axis."""
-    table = jnp.arange(12.0).reshape(3, 4)
-
-    def function(x, y):
-        return {"sum": table @ x + y.sum(), "table": table[0]}
-
-    xs, ys, wanted = jnp.arange(8.0).reshape(2, 4), jnp.ones((2, 5)), jnp.array([True, False])
-    expected = [function(x, y) for x, y in zip(xs, ys, strict=True)]
-    for how in (replicas.in_turn, replicas.side_by_side):
-        whole = how(function)
-        out = jax.vmap(whole)(xs, ys)
-        alone = jax.vmap(whole, in_axes=(0, None))(xs, ys[0])
-        twice = jax.vmap(jax.vmap(whole))(xs[None], ys[None])
-        within = jax.vmap(
-            lambda go, x, y: jax.lax.cond(go, whole, lambda x, y: function(0 * x, y), x, y)
-        )(wanted, xs, ys)
-        varied = jax.vmap(lambda t, x: how(lambda x: t @ x)(x))(jnp.stack([table, 2 * table]), xs)
-        for e in range(2):
-            for got in (out, alone):
-                np.testing.assert_array_equal(got["sum"][e], expected[e]["sum"])
-            np.testing.assert_array_equal(twice["sum"][0, e], expected[e]["sum"])
-            np.testing.assert_array_equal(varied[e], (1 + e) * table @ xs[e])
-        np.testing.assert_array_equal(within["sum"][0], expected[0]["sum"])
-        np.testing.assert_array_equal(within["sum"][1], np.full(3, 5.0))
-        np.testing.assert_array_equal(jax.vmap(lambda _, f=whole: f(xs[0], ys[0]))(xs)["table"][1],
-                                      table[0])  # fmt: skip
