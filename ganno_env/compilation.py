@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 import zlib
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -39,7 +40,7 @@ def jit_with_data(
 
     `jit` would write a dataset that an environment holds into the program as a constant: copied,
     hashed and compiled with it. Here neither compile time nor the program grows with the data, and
-    each device holds it once.
+    each device holds it once, whatever the number of programs.
 
     Args:
         function: pure, with positional arguments that are trees of arrays.
@@ -51,9 +52,8 @@ def jit_with_data(
     programs: dict[Any, Callable[..., Any]] = {}
 
     def trace(*args: Any) -> Callable[..., Any]:
-        run, data = lift(function, *args)
-        if data_sharding is not None:
-            data = _put(data, data_sharding)
+        run, constants = lift(function, *args)
+        data = constants if data_sharding is None else _placed(constants, data_sharding)
         donated = tuple(argnum + 1 for argnum in donate_argnums)
         kwargs = {} if out_shardings is None else {"out_shardings": out_shardings}
         compiled = jax.jit(run, donate_argnums=donated, **kwargs)
@@ -69,15 +69,40 @@ def jit_with_data(
     return call
 
 
-def _put(data: list[Any], sharding: jax.sharding.Sharding) -> list[jax.Array]:
+_PLACED: weakref.WeakValueDictionary[tuple[int, jax.sharding.Sharding], jax.Array]
+_PLACED = weakref.WeakValueDictionary()
+"""Where data of programs are, by the original array's id and the sharding, while a program that
+uses them lives."""
+
+
+def _placed(data: list[Any], sharding: jax.sharding.Sharding) -> list[Any]:
+    """`data` on the devices of `sharding`: one copy there for all programs."""
+    if not sharding.is_fully_addressable:
+        _check_alike(data)
+    return [_place(x, sharding) for x in data]
+
+
+def _place(x: Any, sharding: jax.sharding.Sharding) -> jax.Array:
+    key = (id(x), sharding)
+    # What may change in place, as NumPy's arrays may, is not taken for what it was.
+    kept = _PLACED.get(key) if isinstance(x, jax.Array) else None
+    if kept is not None:
+        return kept
     if sharding.is_fully_addressable:
-        put: list[jax.Array] = jax.device_put(data, sharding)
-        return put
-    # Each process puts its own copy onto its own devices; only a checksum is compared.
-    local = [np.asarray(x) for x in data]
+        placed = jax.device_put(x, sharding)
+    else:
+        # Each process puts its own copy onto its own devices.
+        placed = jax.make_array_from_callback(np.shape(x), sharding, np.asarray(x).__getitem__)
+    if isinstance(x, jax.Array):
+        _PLACED[key] = placed
+        weakref.finalize(x, _PLACED.pop, key, None)
+    return placed
+
+
+def _check_alike(data: list[Any]) -> None:
+    """Refuses data that differ between processes, of which it compares a checksum."""
     checksum = 0
-    for x in local:
-        checksum = zlib.crc32(x.tobytes(), checksum)
+    for x in data:
+        checksum = zlib.crc32(np.asarray(x).tobytes(), checksum)
     if len(set(multihost_utils.process_allgather(np.int32(checksum >> 1)).tolist())) > 1:
         raise ValueError("the processes have different data; give each the same files")
-    return [jax.make_array_from_callback(x.shape, sharding, x.__getitem__) for x in local]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import re
 
 import jax
 import jax.numpy as jnp
 import pytest
+from jax.sharding import NamedSharding, PartitionSpec
 
 from ganno_env.compilation import jit_with_data
 from tests.small import small_env
@@ -97,3 +99,28 @@ def test_jit_with_data_is_jit():
     for x in (jnp.float32(1), jnp.float32(2), jnp.ones((3,), jnp.float32)):
         function(x)
     assert len(traces) == 2  # one for each shape
+
+
+def test_programs_share_their_data():
+    """One buffer on each device, whatever the number of programs, and none once they are gone."""
+    data = jnp.arange(1_003, dtype=jnp.float32)
+    mesh = jax.make_mesh((2,), ("devices",), devices=jax.devices()[:2])
+    everywhere = NamedSharding(mesh, PartitionSpec())
+
+    def buffers():
+        shards = [shard for x in jax.live_arrays() if x.shape == data.shape
+                  for shard in x.addressable_shards]  # fmt: skip
+        return len({(shard.device, shard.data.unsafe_buffer_pointer()) for shard in shards})
+
+    programs = [
+        jit_with_data(lambda i, factor=factor: factor * data[i], data_sharding=everywhere)
+        for factor in (1.0, 2.0, 3.0)
+    ]
+    assert buffers() == 1
+    assert [float(program(jnp.int32(5))) for program in programs] == [5.0, 10.0, 15.0]
+    assert buffers() == 2
+    del programs
+    gc.collect()
+    assert buffers() == 1
+    other = data + 1
+    assert float(jit_with_data(lambda i: other[i], data_sharding=everywhere)(jnp.int32(5))) == 6.0
