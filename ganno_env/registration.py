@@ -16,14 +16,23 @@ from ganno_env.registry import NameIn
 
 DEFAULT_NETWORK = "cnn2"
 
+# Sizes that make an episode of some tens of steps.
+_FEW_IMAGES = {"batch_size": 32, "epochs": 40, "updates_per_step": 50}
+_MANY_IMAGES = {"batch_size": 64, "epochs": 10, "updates_per_step": 100}
+
 ENVIRONMENTS: dict[str, dict[str, Any]] = {
-    "Ganno-Digits-Cnn2-v0": {"dataset": "digits", "network": "cnn2"},
-    "Ganno-Digits-Cnn5-v0": {"dataset": "digits", "network": "cnn5"},
-    "Ganno-FashionMnist-Cnn2-v0": {"dataset": "fashion_mnist", "network": "cnn2"},
-    "Ganno-Cifar10-Cnn5-v0": {"dataset": "cifar10", "network": "cnn5"},
-    "Ganno-FashionMnist-Resnet9-v0": {"dataset": "fashion_mnist", "network": "resnet9"},
-    "Ganno-Cifar10-Resnet18-v0": {"dataset": "cifar10", "network": "resnet18"},
+    "Ganno-Digits-Cnn2-v0": {"dataset": "digits", "network": "cnn2", **_FEW_IMAGES},
+    "Ganno-Digits-Cnn5-v0": {"dataset": "digits", "network": "cnn5", **_FEW_IMAGES},
+    "Ganno-FashionMnist-Cnn2-v0": {"dataset": "fashion_mnist", "network": "cnn2", **_MANY_IMAGES},
+    "Ganno-Cifar10-Cnn5-v0": {"dataset": "cifar10", "network": "cnn5", **_MANY_IMAGES},
+    "Ganno-FashionMnist-Resnet9-v0": {
+        "dataset": "fashion_mnist",
+        "network": "resnet9",
+        **_MANY_IMAGES,
+    },
+    "Ganno-Cifar10-Resnet18-v0": {"dataset": "cifar10", "network": "resnet18", **_MANY_IMAGES},
 }
+"""The ids known to Jumanji, and the arguments of `make_env` that each stands for."""
 
 
 def make_env(

@@ -1,4 +1,4 @@
-"""Every id passes Jumanji's own checks, on the real datasets where these are to be had."""
+"""Every id is a game of many steps, and passes Jumanji's own checks."""
 
 from __future__ import annotations
 
@@ -12,25 +12,21 @@ from jumanji.testing.env_not_smoke import (
 )
 
 import ganno_env
-from ganno_env.datasets import DatasetError
+from tests.ids import TINY, made_up_images  # noqa: F401
 
-SMALL = {
-    "train_size": 100,
-    "validation_size": 20,
-    "test_size": 20,
-    "batch_size": 10,
-    "epochs": 0.6,
-    "updates_per_step": 2,
-    "network_options": {"width": 0.05},
-}
+pytestmark = pytest.mark.usefixtures("made_up_images")
+
+
+@pytest.mark.parametrize("name", ganno_env.ENVIRONMENTS)
+def test_every_id_is_a_game_of_many_steps_by_itself(name):
+    env = jumanji.make(name)
+    assert 20 <= env.time_limit <= 100
+    assert env.dataset.train.size >= 1000
 
 
 @pytest.mark.parametrize("name", ganno_env.ENVIRONMENTS)
 def test_every_id_passes_jumanjis_checks(name):
-    try:
-        env = jumanji.make(name, **SMALL)
-    except DatasetError as error:
-        pytest.skip(f"no data for {name}: {error}")
+    env = jumanji.make(name, **TINY)
     # Whole states must be finite too, so this also says that random agents don't diverge at once.
     check_env_does_not_smoke(env, make_random_select_action_fn(env.action_spec))
     check_env_specs_does_not_smoke(env)
@@ -41,7 +37,7 @@ def test_every_id_is_registered():
 
 
 def test_overrides_win():
-    env = jumanji.make("Ganno-Digits-Cnn5-v0", **(SMALL | {"learning_rate": 0.0}))
+    env = jumanji.make("Ganno-Digits-Cnn5-v0", **(TINY | {"learning_rate": 0.0}))
     assert env.num_agents == 5
     state, timestep = env.reset(jax.random.PRNGKey(0))
     env.observation_spec.validate(timestep.observation)
