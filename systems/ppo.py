@@ -243,7 +243,9 @@ def apply_gradients(
     def apply(
         optimiser: optax.GradientTransformation, gradient: Any, state: Any, params: Any
     ) -> tuple[Any, Any]:
-        updates, state = optimiser.update(gradient, state, params)
+        # Optax counts updates in integers and raises floats to them, whatever the user has set.
+        with jax.numpy_dtype_promotion("standard"):
+            updates, state = optimiser.update(gradient, state, params)
         return optax.apply_updates(params, updates), state
 
     actor, actor_state = apply(

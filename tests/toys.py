@@ -54,7 +54,7 @@ class Recall(Environment[RecallState, specs.MultiDiscreteArray, Observation]):
 
     def reset(self, key: PRNGKey) -> tuple[RecallState, TimeStep[Observation]]:
         key, cue_key = jax.random.split(key)
-        cue = jax.random.randint(cue_key, (self.num_agents,), 0, self.action_dim - 1)
+        cue = jax.random.randint(cue_key, (self.num_agents,), 0, self.action_dim - 1, jnp.int32)
         state = RecallState(key=key, cue=cue, step_count=jnp.zeros((), jnp.int32))
         view = jax.nn.one_hot(cue, self.action_dim - 1, dtype=jnp.float32)
         timestep = restart(
@@ -78,12 +78,13 @@ class Recall(Environment[RecallState, specs.MultiDiscreteArray, Observation]):
             "observation": observation,
             "extras": self._extras(action, state.cue),
             "shape": (self.num_agents,),
+            "dtype": jnp.float32,
         }
         end = truncation if self.times_out else termination
         timestep = jax.lax.cond(
             state.step_count >= self.time_limit,
             lambda: end(**arguments),
-            lambda: transition(**arguments, dtype=jnp.float32),
+            lambda: transition(**arguments),
         )
         return state, timestep
 

@@ -31,8 +31,10 @@ def cross_entropy(
     The targets are one-hot because their gradient is a subtraction; an index's is a scatter.
     A logit that is not a number is never right.
     """
-    losses = optax.softmax_cross_entropy(logits, jax.nn.one_hot(labels, logits.shape[-1]))
-    correct = (jnp.argmax(logits, axis=-1) == labels) & jnp.isfinite(losses)
+    losses = optax.softmax_cross_entropy(
+        logits, jax.nn.one_hot(labels, logits.shape[-1], dtype=logits.dtype)
+    )
+    correct = (jnp.argmax(logits, axis=-1).astype(labels.dtype) == labels) & jnp.isfinite(losses)
     return losses, correct.astype(jnp.float32)
 
 

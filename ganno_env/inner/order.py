@@ -55,7 +55,7 @@ def example_indices(
 def _below(words: UInt32[Array, "..."], bound: UInt32[Array, ""]) -> UInt32[Array, "..."]:
     """Uniform words to uniform integers below `bound`, without a division."""
     fractions = (words >> 8).astype(jnp.float32) * jnp.float32(2.0**-24)
-    return jnp.minimum((fractions * bound).astype(jnp.uint32), bound - 1)
+    return jnp.minimum((fractions * bound.astype(jnp.float32)).astype(jnp.uint32), bound - 1)
 
 
 def _mix(words: UInt32[Array, "..."]) -> UInt32[Array, "..."]:
