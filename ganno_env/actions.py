@@ -9,6 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from ganno_env.controls import clip
+
 PAPER_ACTIONS: tuple[str, ...] = (
     "noop", "*1.01", "*1.10", "/1.01", "/1.10", "+0.0005", "-0.0005", "+0.001", "-0.001",
 )  # fmt: skip
@@ -73,7 +75,7 @@ class ActionSet:
         actions = self.legal(actions)
         factors, summands = np.array([_parse(name) for name in self.names], np.float32).T
         moved = values * jnp.asarray(factors)[actions] + jnp.asarray(summands)[actions]
-        return jnp.clip(moved, *(jnp.float32(bound) for bound in bounds))
+        return clip(moved, bounds)
 
 
 def _parse(name: str) -> tuple[float, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, Any
 
@@ -20,8 +20,16 @@ from pydantic import AfterValidator, Field
 
 from ganno.options import Allowed, Count, Positive, typed
 from ganno_env import checks
-from ganno_env.actions import PAPER_ACTIONS, ActionSet
-from ganno_env.controls import CONTROLS, LEARNING_RATE, WEIGHT_DECAY, sample_initial
+from ganno_env.actions import NO_OP, PAPER_ACTIONS, ActionSet
+from ganno_env.controls import (
+    CONTROLS,
+    LEARNING_RATE,
+    WEIGHT_DECAY,
+    clip,
+    complete,
+    initial_ranges,
+    sample_all,
+)
 from ganno_env.inner import OPTIMISERS, InnerLoop, Optimiser, example_indices
 from ganno_env.observations import FEATURE_SETS, FEATURES, View, resolve_features
 from ganno_env.registry import NameIn
@@ -79,6 +87,7 @@ class NetworkTraining(jumanji.Environment[State, specs.MultiDiscreteArray, Obser
         reward: Annotated[str | Reward, NameIn(REWARDS, "or a Reward")] = "accuracy_difference",
         learning_rate: Initial = LEARNING_RATE.initial_range,
         weight_decay: Initial = WEIGHT_DECAY.initial_range,
+        initial_controls: Mapping[str, Initial] | None = None,
         learning_rate_bounds: Pair = LEARNING_RATE.bounds,
         batch_size: Count = 64,
         epochs: Positive = 10,
@@ -97,8 +106,10 @@ class NetworkTraining(jumanji.Environment[State, specs.MultiDiscreteArray, Obser
             reward: a name in `REWARDS`, or a reward.
             learning_rate: the initial value, or the bounds of a log-uniform one.
             weight_decay: the same for weight decay, which agents don't change.
-            learning_rate_bounds: every rate is clipped to these as agents act, also where they do
-                nothing. A lower bound above 0 lets a multiplicative action raise a rate of 0.
+            initial_controls: the same for other controls, by name; each that is not here starts
+                within its own `initial_range`.
+            learning_rate_bounds: every rate is clipped to these, as an episode begins and as agents
+                act. A lower bound above 0 lets a multiplicative action raise a rate of 0.
             batch_size: examples a gradient update.
             epochs: passes over the training split an episode.
             updates_per_step: gradient updates an environment step, the paper's tau.
@@ -115,10 +126,11 @@ class NetworkTraining(jumanji.Environment[State, specs.MultiDiscreteArray, Obser
         self.actions = ActionSet.parse(actions)
         self.features = resolve_features(features)
         self.reward = REWARDS[reward] if isinstance(reward, str) else reward
-        self.initial_ranges = {
-            LEARNING_RATE.name: LEARNING_RATE.check_initial(learning_rate),
-            WEIGHT_DECAY.name: WEIGHT_DECAY.check_initial(weight_decay),
-        }
+        self.initial_ranges = initial_ranges(
+            CONTROLS,
+            {LEARNING_RATE.name: learning_rate, WEIGHT_DECAY.name: weight_decay},
+            initial_controls or {},
+        )
         self.learning_rate_bounds = LEARNING_RATE.check_bounds(learning_rate_bounds)
         self.batch_size = batch_size
         self.epochs = epochs
@@ -199,12 +211,7 @@ class NetworkTraining(jumanji.Environment[State, specs.MultiDiscreteArray, Obser
 
     def reset(self, key: PRNGKey) -> tuple[State, TimeStep[Observation]]:
         """Starts an episode: initial conditions, and then as `begin`."""
-        key, *control_keys = jax.random.split(key, 1 + len(CONTROLS))
-        initial = {
-            name: sample_initial(control_key, self.initial_ranges[name])
-            for name, control_key in zip(CONTROLS, control_keys, strict=True)
-        }
-        return self.begin(key, initial)
+        return self.begin(*sample_all(key, self.initial_ranges))
 
     def begin(
         self, key: PRNGKey, initial: dict[str, Float[Array, ""]]
@@ -212,13 +219,16 @@ class NetworkTraining(jumanji.Environment[State, specs.MultiDiscreteArray, Obser
         """Starts an episode from given initial conditions, with a fresh network and data order.
 
         Network and order depend on the key alone, so that runs from other rates are paired. The
-        first observation shows what a first batch would have, with no update made.
+        learning rate is clipped to the bounds that agents have. The first observation shows what a
+        first batch would have, with no update made.
 
         Args:
             key: chooses the network's initial weights and the order of the data.
-            initial: the learning rate and weight decay of all layers, by the controls' names.
+            initial: controls' values in all layers, by name. Those that are not here are sampled,
+                by the key alone.
         """
         state_key, data_key, network_key = jax.random.split(key, 3)
+        initial = complete(jax.random.fold_in(key, 1), self.initial_ranges, initial)
         controls = {name: jnp.full((self.num_layers,), x) for name, x in initial.items()}
         inner = self.inner.init(network_key)
         indices = example_indices(data_key, jnp.uint32(0), self.batch_size, self.dataset.train.size)
@@ -234,6 +244,7 @@ class NetworkTraining(jumanji.Environment[State, specs.MultiDiscreteArray, Obser
             statistics=statistics,
             step_count=jnp.int32(0),
         )
+        state = self.bounded(state)
         return state, self.observe(state)
 
     def step(
@@ -252,9 +263,9 @@ class NetworkTraining(jumanji.Environment[State, specs.MultiDiscreteArray, Obser
             The state after, and what the agents get to know of it.
         """
         chex.assert_shape(action, (self.num_agents,))
-        rates = state.controls[LEARNING_RATE.name]
-        acted = self.rates_after(state, action)
-        branches = [acted, rates] if self.reward.needs_no_op else [acted]
+        branches = [self.rates_after(state, action)]
+        if self.reward.needs_no_op:
+            branches.append(self.rates_after(state, jnp.full_like(action, NO_OP)))
         tau = self.updates_per_step
         held = jnp.stack([jnp.broadcast_to(branch, (tau, *branch.shape)) for branch in branches])
         after, metrics = self._advance(state, held)
@@ -280,6 +291,22 @@ class NetworkTraining(jumanji.Environment[State, specs.MultiDiscreteArray, Obser
         rates = state.controls[LEARNING_RATE.name]
         return self.actions.apply(
             rates, jnp.broadcast_to(action, rates.shape), self.learning_rate_bounds
+        )
+
+    def bounded(self, state: State) -> State:
+        """A state as agents here would have it: its learning rates within the bounds they have.
+
+        Every state of an episode is so, but one that was begun or led by something else.
+        """
+
+        def clipped(controls: dict[str, Array]) -> dict[str, Array]:
+            rates = clip(controls[LEARNING_RATE.name], self.learning_rate_bounds)
+            return controls | {LEARNING_RATE.name: rates}
+
+        return dataclasses.replace(
+            state,
+            controls=clipped(state.controls),
+            initial_controls=clipped(state.initial_controls),
         )
 
     def observe(

@@ -7,9 +7,11 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
-from ganno_env.controls import CONTROLS
+from ganno_env.controls import CONTROLS, Control
+from ganno_env.controls.base import scale_layers
 from ganno_env.inner import OPTIMISERS
 from ganno_env.networks import NETWORKS, build
 from ganno_env.observations import FEATURE_SETS, FEATURES
@@ -151,6 +153,63 @@ def test_controls_are_in_their_bounds(name):
     stage = control.stage(values)
     new_updates, _ = stage.update(updates, stage.init(params), params)
     assert jax.tree.structure(new_updates) == jax.tree.structure(updates)
+
+
+@pytest.fixture
+def gradient_norm(monkeypatch):
+    """A control that is there for a test alone: each layer's largest gradient norm."""
+
+    def clip(values):
+        def update(gradient, params):
+            scales = {
+                name: jnp.minimum(1.0, values[name] / jnp.maximum(optax.global_norm(layer), 1e-9))
+                for name, layer in gradient.items()
+            }
+            return scale_layers(gradient, scales)
+
+        return optax.stateless(update)
+
+    control = Control("largest_gradient_norm", (0.0, 1e3), (0.1, 10.0), clip, "gradient")
+    monkeypatch.setitem(CONTROLS._members, control.name, control)
+    return control
+
+
+def test_a_control_is_in_every_environment_once_it_is_registered(gradient_norm):
+    """It starts where it is told to, or in its own range, and does what its stage does."""
+    plain = {"network": "mlp", "optimiser": "sgd", "learning_rate": 0.1, "weight_decay": 0.0}
+    key, moved = jax.random.PRNGKey(0), {}
+    for value in (0.0, 1e3):
+        env = small_env(**plain, initial_controls={gradient_norm.name: value})
+        state, _ = env.reset(key)
+        after, timestep = jax.jit(env.step)(state, jnp.zeros((env.num_agents,), jnp.int32))
+        np.testing.assert_array_equal(after.controls[gradient_norm.name], value)
+        np.testing.assert_array_equal(timestep.reward, 0.0)
+        distance = jax.tree.map(
+            lambda a, b: jnp.abs(a - b).max(), after.inner.params, state.inner.params
+        )
+        moved[value] = max(jax.tree.leaves(distance))
+    assert moved[0.0] == 0.0
+    assert moved[1e3] > 0.0
+    env = small_env(network="mlp")
+    sampled = jax.jit(env.reset)(key)[0]
+    given = jax.jit(env.begin)(key, {"learning_rate": 0.1, "weight_decay": 0.0})[0]
+    for state in (sampled, given):
+        low, high = gradient_norm.initial_range
+        assert low <= state.initial_controls[gradient_norm.name] <= high
+    np.testing.assert_allclose(given.controls["learning_rate"], 0.1)
+
+
+def test_controls_that_are_refused(gradient_norm):
+    for controls, message in (
+        ({"largest_gradient_nrm": 1.0}, "did you mean 'largest_gradient_norm'"),
+        ({gradient_norm.name: -1.0}, "beyond its bounds"),
+        ({"learning_rate": 0.1}, "give learning_rate=0.1 instead"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            small_env(initial_controls=controls)
+    env = small_env()
+    with pytest.raises(ValueError, match=r"unknown controls \['momentum'\]; known: weight_decay"):
+        env.begin(jax.random.PRNGKey(0), {"momentum": 0.9})
 
 
 @pytest.mark.parametrize("name", SCHEDULES)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ganno_env.controls.base import Control, sample_initial
+from ganno_env.controls.base import Control, clip
+from ganno_env.controls.initial import complete, initial_ranges, sample_all
 from ganno_env.controls.learning_rate import LEARNING_RATE
 from ganno_env.controls.weight_decay import WEIGHT_DECAY
 from ganno_env.registry import Registry
@@ -11,4 +12,13 @@ CONTROLS: Registry[Control] = Registry("control")
 for _control in (WEIGHT_DECAY, LEARNING_RATE):
     CONTROLS.add(_control.name, _control)
 
-__all__ = ["CONTROLS", "LEARNING_RATE", "WEIGHT_DECAY", "Control", "sample_initial"]
+__all__ = [
+    "CONTROLS",
+    "LEARNING_RATE",
+    "WEIGHT_DECAY",
+    "Control",
+    "clip",
+    "complete",
+    "initial_ranges",
+    "sample_all",
+]

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from typing import Literal, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
-from ganno_env.types import Params, PRNGKey
+from ganno_env.types import Params
 
 LayerValues = dict[str, Float[Array, ""]]
 """A control's value for each layer, by the layer's name."""
+Place: TypeAlias = Literal["gradient", "direction", "step"]
+"""Where a control applies: to the gradient, to the optimiser's direction, or to the step made of
+it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,13 +28,15 @@ class Control:
         name: its key in `State.controls`.
         bounds: every value is clipped to these.
         initial_range: the usual bounds of the log-uniform initial value.
-        stage: from the layers' values, the optax stage that applies them.
+        stage: from the layers' values, the optax stage that applies them; it keeps no state.
+        place: what the stage is applied to. Stages of one place follow one another as registered.
     """
 
     name: str
     bounds: tuple[float, float]
     initial_range: tuple[float, float]
     stage: Callable[[LayerValues], optax.GradientTransformation]
+    place: Place
 
     def check_initial(self, initial: float | Sequence[float]) -> tuple[float, float]:
         """The range [low, high] that `initial`, a value or a range, stands for.
@@ -66,13 +72,10 @@ class Control:
         )
 
 
-def sample_initial(key: PRNGKey, bounds: tuple[float, float]) -> Float[Array, ""]:
-    """A log-uniform value in `bounds` (paper, appendix D), or their value if they are equal."""
-    low, high = bounds
-    if low == high:
-        return jnp.float32(low)
-    logs = jnp.log(jnp.array(bounds, jnp.float32))
-    return jnp.exp(jax.random.uniform(key, (), jnp.float32, logs[0], logs[1]))
+def clip(values: Float[Array, "..."], bounds: tuple[float, float]) -> Float[Array, "..."]:
+    """Values within `bounds`."""
+    low, high = (jnp.float32(bound) for bound in bounds)
+    return jnp.clip(values, low, high)
 
 
 def scale_layers(tree: Params, values: LayerValues) -> Params:

@@ -20,4 +20,5 @@ LEARNING_RATE = Control(
     bounds=(0.0, 1.0),
     initial_range=(1e-5, 1e-2),
     stage=learning_rate_stage,
+    place="step",
 )

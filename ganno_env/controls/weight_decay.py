@@ -22,4 +22,5 @@ WEIGHT_DECAY = Control(
     bounds=(0.0, 1.0),
     initial_range=(1e-5, 1e-1),
     stage=weight_decay_stage,
+    place="direction",
 )

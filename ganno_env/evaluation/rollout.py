@@ -152,7 +152,9 @@ class GridRunner:
     def _episodes(self, kind: _Kind, mesh: Mesh, specs: Sequence[RunSpec]) -> dict[str, np.ndarray]:
         """Whole episodes, side by side: the fields of their records, [runs, T, ...]."""
         env = self.env.replace(**dict(kind.changes))
-        training = self.env.replace(**(dict(kind.training) | {"single_agent": False}))
+        # What is shared knows no policy's bounds, and clips no schedule to them.
+        shared = {"single_agent": False, "learning_rate_bounds": LEARNING_RATE.bounds}
+        training = self.env.replace(**(dict(kind.training) | shared))
         key = (kind.training, mesh)
         begin = self._program((*key, "begin"), partial(_begin, training), mesh)
         advance = self._program((*key, "advance"), partial(_advance, training), mesh)
@@ -207,6 +209,8 @@ def _choose(
     env: NetworkTraining, decide: Decide, schedules: bool, carry: Carry, state: State, keys: PRNGKey
 ) -> tuple[Carry, Float[Array, "tau L"], Int[Array, " agents"]]:
     """A controller's next rates, and the actions that they come of: no-ops, for a schedule."""
+    if not schedules:
+        state = env.bounded(state)
     carry, decision = decide(env, carry, env.observe(state), keys[state.step_count])
     if schedules:
         return carry, decision, jnp.full((env.num_agents,), NO_OP, jnp.int32)

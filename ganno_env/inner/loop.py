@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
 
-from ganno_env.controls import LEARNING_RATE, WEIGHT_DECAY
-from ganno_env.controls.base import LayerValues
+from ganno_env.controls import CONTROLS, Control
+from ganno_env.controls.base import Place
 from ganno_env.inner.loss import batch_gradient, evaluate
 from ganno_env.inner.optimisers import Optimiser
 from ganno_env.inner.replicas import replicated
@@ -41,7 +41,7 @@ class Gradient(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class InnerLoop:
-    """Trains `network` on `dataset.train` with `optimiser` and layerwise controls.
+    """Trains `network` on `dataset.train` with `optimiser` and layerwise `controls`.
 
     Everything here is a pure function of its arguments. `controls` hold each hyperparameter's
     value for each layer, [L], or [tau, L] where every update has its own.
@@ -50,6 +50,9 @@ class InnerLoop:
     network: Network
     dataset: Dataset
     optimiser: Optimiser
+    controls: tuple[Control, ...] = dataclasses.field(
+        default_factory=lambda: tuple(CONTROLS.values())
+    )
 
     @property
     def layer_names(self) -> tuple[str, ...]:
@@ -59,7 +62,10 @@ class InnerLoop:
     def init(self, key: PRNGKey) -> InnerState:
         """A freshly initialised network with no update made."""
         params, network_state = self.network.init(key)
-        zeros = dict.fromkeys(self.layer_names, jnp.float32(0))
+        zeros = {
+            control.name: jnp.zeros((len(self.layer_names),), jnp.float32)
+            for control in self.controls
+        }
         return InnerState(
             params=params,
             network_state=network_state,
@@ -125,9 +131,8 @@ class InnerLoop:
         self, state: InnerState, controls: Controls, indices: Int[Array, " B"]
     ) -> tuple[InnerState, Gradient]:
         gradient, network_state, optimiser_state = self._gradient(state, controls, indices)
-        step, _ = LEARNING_RATE.stage(self._by_layer(controls, LEARNING_RATE.name)).update(
-            gradient.direction, optax.EmptyState()
-        )
+        to_step = optax.chain(*self._stages("step", controls))
+        step, _ = to_step.update(gradient.direction, to_step.init(state.params), state.params)
         state = InnerState(
             params=optax.apply_updates(state.params, step),
             network_state=network_state,
@@ -143,19 +148,30 @@ class InnerLoop:
         loss, accuracy, network_state, gradient = batch_gradient(
             state.params, self.network, state.network_state, self.dataset, batch
         )
-        transformation = self._direction(self._by_layer(controls, WEIGHT_DECAY.name))
-        direction, optimiser_state = transformation.update(
-            gradient, state.optimiser_state, state.params, value=loss
-        )
+        # Optax counts updates in integers and raises floats to them, whatever the user has set.
+        with jax.numpy_dtype_promotion("standard"):
+            direction, optimiser_state = self._direction(controls).update(
+                gradient, state.optimiser_state, state.params, value=loss
+            )
         return Gradient(loss, accuracy, gradient, direction), network_state, optimiser_state
 
-    def _direction(self, decay: LayerValues) -> optax.GradientTransformationExtraArgs:
+    def _direction(self, controls: Controls) -> optax.GradientTransformationExtraArgs:
         """Gradient to direction of descent: all but the learning rate and the sign."""
         return optax.with_extra_args_support(
             optax.chain(
-                self.optimiser.direction, WEIGHT_DECAY.stage(decay), self.optimiser.rescaling
+                *self._stages("gradient", controls),
+                self.optimiser.direction,
+                *self._stages("direction", controls),
+                self.optimiser.rescaling,
             )
         )
+
+    def _stages(self, place: Place, controls: Controls) -> list[optax.GradientTransformation]:
+        return [
+            control.stage(dict(zip(self.layer_names, controls[control.name], strict=True)))
+            for control in self.controls
+            if control.place == place
+        ]
 
     def _measure(self, state: InnerState, last: Gradient) -> tuple[Metrics, LayerStatistics]:
         validation_loss, validation_accuracy = evaluate(
@@ -170,6 +186,3 @@ class InnerLoop:
         return metrics, layer_statistics(
             self.layer_names, state.params, last.gradient, last.direction
         )
-
-    def _by_layer(self, controls: Controls, name: str) -> LayerValues:
-        return {layer: controls[name][i] for i, layer in enumerate(self.layer_names)}

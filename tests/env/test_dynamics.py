@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hydra import compose, initialize_config_dir
 from jumanji.types import StepType
+from omegaconf import OmegaConf
 
 from ganno_env.inner import example_indices
+from ganno_env.networks import NETWORKS
 from ganno_env.rewards import REWARDS
 from tests.small import small_env
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+FORMULATIONS = sorted(file.stem for file in (CONFIGS / "formulation").glob("*.yaml"))
 
 
 @pytest.fixture(scope="module")
@@ -33,17 +40,57 @@ def assert_identical(a, b):
     jax.tree.map(np.testing.assert_array_equal, jax.device_get(a), jax.device_get(b))
 
 
-@pytest.mark.parametrize("network", ["cnn2", "mlp"])
-@pytest.mark.parametrize("rate", [0.0, 1e-3, 0.1, (1e-5, 1e-2)])
-def test_doing_nothing_earns_exactly_nothing(network, rate):
-    env = small_env(network=network, learning_rate=rate)
-    step = jax.jit(env.step)
+def assert_doing_nothing_earns_nothing(env, rates):
+    """From each initial rate, in one compiled program."""
+    begin, step = jax.jit(env.begin), jax.jit(env.step)
+    nothing = jnp.zeros((env.num_agents,), jnp.int32)
+    low, high = np.float32(env.learning_rate_bounds)
+    for rate in rates:
+        state, _ = begin(jax.random.PRNGKey(0), {"learning_rate": jnp.float32(rate)})
+        began = np.clip(np.float32(rate), low, high)
+        np.testing.assert_array_equal(state.initial_controls["learning_rate"], began)
+        for _ in range(2):
+            np.testing.assert_array_equal(state.controls["learning_rate"], began)
+            state, timestep = step(state, nothing)
+            np.testing.assert_array_equal(timestep.reward, 0.0)
+
+
+def test_doing_nothing_earns_nothing_after_a_schedule():
+    """It may have led the rates beyond the bounds that agents have."""
+    env = small_env(network="mlp", updates_per_step=2, learning_rate_bounds=(0.01, 0.3))
     state, _ = env.reset(jax.random.PRNGKey(0))
-    for _ in range(env.time_limit):
-        before = state.controls["learning_rate"]
-        state, timestep = step(state, jnp.zeros((env.num_agents,), jnp.int32))
-        np.testing.assert_array_equal(timestep.reward, 0.0)
-        np.testing.assert_array_equal(state.controls["learning_rate"], before)
+    state, _ = env.follow(state, jnp.full((2, env.num_layers), 0.5))
+    np.testing.assert_array_equal(state.controls["learning_rate"], 0.5)
+    state, timestep = env.step(state, jnp.zeros((env.num_agents,), jnp.int32))
+    np.testing.assert_array_equal(timestep.reward, 0.0)
+    np.testing.assert_allclose(state.controls["learning_rate"], 0.3)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_doing_nothing_earns_exactly_nothing(network):
+    env = small_env(
+        network=network,
+        network_options={"width": 0.0625},
+        updates_per_step=2,
+        learning_rate_bounds=(0.01, 0.5),
+    )
+    assert_doing_nothing_earns_nothing(env, [0.0, 1e-5, 0.1, 1.0])
+
+
+@pytest.mark.parametrize("name", FORMULATIONS)
+def test_doing_nothing_earns_exactly_nothing_by_every_formulation(name):
+    """With its actions and bounds, and the reward of which this is true."""
+    with initialize_config_dir(version_base="1.3", config_dir=str(CONFIGS)):
+        train_on = compose("train", overrides=[f"formulation={name}"])["train_on"]
+    arguments = OmegaConf.to_container(train_on) | {"reward": "accuracy_difference"}
+    env = small_env(**({"network": "mlp"} | arguments | {"updates_per_step": 2, "epochs": 1.7}))
+    assert_doing_nothing_earns_nothing(env, [0.0, 1e-5, 1.0])
+
+
+def test_a_single_agent_that_does_nothing_earns_nothing():
+    env = small_env(network="mlp", single_agent=True, features="global", updates_per_step=2,
+                    learning_rate_bounds=(1e-4, 1e-2))  # fmt: skip
+    assert_doing_nothing_earns_nothing(env, [1e-5])
 
 
 @pytest.mark.parametrize("others", [(99, -5), (9, 9), (-1, -9), (2**31 - 1, -(2**31))])
@@ -245,7 +292,7 @@ def test_rates_stay_within_the_bounds_that_agents_are_given():
         actions=["noop", "*1000", "/1000"], learning_rate=0.0, learning_rate_bounds=(1e-5, 0.03)
     )
     state, _ = env.reset(jax.random.PRNGKey(0))
-    for actions, expected in (((0, 1), (1e-5, 1e-5)), ((0, 1), (1e-5, 1e-2)),
+    for actions, expected in (((0, 0), (1e-5, 1e-5)), ((0, 1), (1e-5, 1e-2)),
                               ((1, 1), (1e-2, 0.03)), ((2, 2), (1e-5, 3e-5))):  # fmt: skip
         state = state.replace(
             controls=state.controls

@@ -49,6 +49,32 @@ def test_doing_nothing_is_the_constant_schedule(runner):
     np.testing.assert_allclose(nothing.learning_rates, 1e-3, rtol=1e-6)
 
 
+def test_a_policys_bounds_hold_for_it_alone(runner):
+    """It sees what it saw in training, where episodes begin within its bounds; schedules do not."""
+    seen = []
+
+    def act(hidden, observation, done, key):
+        jax.debug.callback(lambda view: seen.append(np.asarray(view)), observation.agents_view[0])
+        return hidden, jnp.zeros(observation.step_count.shape, jnp.int32)
+
+    policy = policy_controller("sees", lambda agents: jnp.zeros((agents, 1)), act)
+    changes = (
+        ("features", ("initial_learning_rate", "learning_rate")),
+        ("learning_rate_bounds", (1e-4, 1e-2)),
+    )
+    for rate, bounded in ((0.0, 1e-4), (1e-3, 1e-3)):
+        seen.clear()
+        specs = [
+            RunSpec(policy, rate, 0.01, 0, changes),
+            RunSpec(schedule_controller("constant"), rate, 0.01, 0, changes),
+        ]
+        acted, constant = runner.run(specs)
+        jax.effects_barrier()
+        np.testing.assert_allclose(np.array(seen), bounded, rtol=1e-6)
+        np.testing.assert_allclose(acted.learning_rates, bounded, rtol=1e-6)
+        np.testing.assert_allclose(constant.learning_rates, rate, rtol=1e-6)
+
+
 def test_a_schedule_is_recorded_as_it_is(runner):
     env = runner.env
     record = run(runner, schedule_controller("cosine"))
