@@ -17,7 +17,6 @@ Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
-Number = Annotated[float, Allowed("a number")]
 
 
 def _as_path(value: Any) -> Any:

@@ -27,7 +27,6 @@ from ganno.kinds import (
     Count,
     FilePath,
     Fraction,
-    Number,
     PathLike,
     Positive,
     Seed,
@@ -217,7 +216,7 @@ def typed(function: Callable[P, R]) -> Callable[P, R]:
 
 
 __all__ = [
-    "LARGEST_SEED", "REQUIRED", "Allowed", "Arguments", "Count", "FilePath", "Fraction", "Number",
+    "LARGEST_SEED", "REQUIRED", "Allowed", "Arguments", "Count", "FilePath", "Fraction",
     "Option", "Options", "PathLike", "Positive", "Row", "Seed", "describe", "dotted_names", "plain",
     "shown", "typed", "words",
 ]  # fmt: skip
