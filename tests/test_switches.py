@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ganno_env.evaluation import GridRunner, RunSpec, random_controller, schedule_controller
 from ganno_env.inner import OPTIMISERS
 from ganno_env.networks import NETWORKS
 from ganno_env.observations import FEATURES
@@ -138,6 +139,21 @@ def test_training_is_the_same_under_both():
     assert set(metrics) == set(expected)
     for name, value in metrics.items():
         np.testing.assert_allclose(value, expected[name], rtol=1e-3, atol=1e-4, err_msg=name)
+
+
+def test_runs_of_a_grid_are_the_same_under_both():
+    runner = GridRunner(small_env(**TINY))
+    specs = [
+        RunSpec(controller, 1e-3, 0.01, 0)
+        for controller in (schedule_controller("cosine"), random_controller())
+    ]
+    expected = runner.run(specs)
+    with switched("x64", "strict"):
+        wide = GridRunner(small_env(**TINY)).run(specs)
+    for one, other in zip(expected, wide, strict=True):
+        assert_no_64_bits(dict(other))
+        for name in set(one) - {"seconds"}:
+            np.testing.assert_allclose(one[name], other[name], rtol=1e-5, atol=1e-6, err_msg=name)
 
 
 @pytest.mark.parametrize("names", SWITCHES)

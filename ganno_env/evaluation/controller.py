@@ -45,7 +45,9 @@ def schedule_controller(name: str) -> Controller:
 
     def begin(env: NetworkTraining, rate: float) -> Float[Array, "T tau"]:
         num_updates = env.time_limit * env.updates_per_step
-        rates = jax.vmap(builder(rate, num_updates))(jnp.arange(num_updates))
+        # Optax divides integers and raises floats to them, whatever the user has set.
+        with jax.numpy_dtype_promotion("standard"):
+            rates = jax.vmap(builder(rate, num_updates))(jnp.arange(num_updates))
         return jnp.asarray(rates, jnp.float32).reshape(env.time_limit, env.updates_per_step)
 
     return Controller(name=name, begin=begin, decide=_look_up, schedules=True)
