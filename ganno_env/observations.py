@@ -205,7 +205,7 @@ def layer_depth(view: View) -> Array:
     )
 
 
-@_register_pair("trust_ratio", layerwise=True, limits=(0.0, 30.0))
+@_register_pair("trust_ratio", layerwise=True, limits=(0.0, 300.0))
 def trust_ratio(view: View) -> Array:
     """LAMB's trust ratio, ||theta_l|| / ||u_l||."""
     return view.state.statistics.trust_ratio
@@ -235,7 +235,7 @@ def weight_variance(view: View) -> Array:
     return view.state.statistics.weight_variance
 
 
-@_register_pair("weight_norm", layerwise=True, limits=(0.0, 50.0))
+@_register_pair("weight_norm", layerwise=True, limits=(0.0, 100.0))
 def weight_norm(view: View) -> Array:
     """||theta_l||."""
     return view.state.statistics.weight_norm
