@@ -235,7 +235,7 @@ def weight_variance(view: View) -> Array:
     return view.state.statistics.weight_variance
 
 
-@_register_pair("weight_norm", layerwise=True, limits=(0.0, 100.0))
+@_register_pair("weight_norm", layerwise=True, limits=(0.0, 50.0))
 def weight_norm(view: View) -> Array:
     """||theta_l||."""
     return view.state.statistics.weight_norm
