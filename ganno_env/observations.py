@@ -108,13 +108,20 @@ def _register(name: str, **fields: Any) -> Callable[[FeatureFunction], FeatureFu
     return add
 
 
-def _register_pair(name: str, **fields: Any) -> Callable[[FeatureFunction], FeatureFunction]:
-    """Registers a positive feature as it is, and its logarithm under "log_" + its name."""
+def _register_pair(
+    name: str, *, logarithm_of: Limits | None = None, **fields: Any
+) -> Callable[[FeatureFunction], FeatureFunction]:
+    """Registers a positive feature as it is, and its logarithm under "log_" + its name.
+
+    The logarithm is taken of values within `logarithm_of`, if that is given: on a logarithmic scale
+    a diverged network is not so far from the others, and limits may be wider.
+    """
 
     def add(function: FeatureFunction) -> FeatureFunction:
         feature = Feature(function, **fields)
         FEATURES.add(name, feature)
-        FEATURES.add(f"log_{name}", feature.logarithm())
+        wide = dataclasses.replace(feature, limits=logarithm_of or feature.limits)
+        FEATURES.add(f"log_{name}", wide.logarithm())
         return function
 
     return add
@@ -205,7 +212,8 @@ def layer_depth(view: View) -> Array:
     )
 
 
-@_register_pair("trust_ratio", layerwise=True, limits=(0.0, 300.0))
+# A network that has converged on an easy dataset has ratios beyond 30.
+@_register_pair("trust_ratio", layerwise=True, limits=(0.0, 30.0), logarithm_of=(0.0, 1000.0))
 def trust_ratio(view: View) -> Array:
     """LAMB's trust ratio, ||theta_l|| / ||u_l||."""
     return view.state.statistics.trust_ratio
