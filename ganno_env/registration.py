@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import jumanji
 
+from ganno.names import nearest
 from ganno.options import Arguments, Count, PathLike, Seed
 from ganno_env import datasets, networks
 from ganno_env.datasets import DATASETS
@@ -115,6 +116,32 @@ def check_options(options: Any, prefix: str = "", network: Any = None) -> dict[s
     if checked.get("network_options") is not None:
         checked["network_options"] = builder.check(options["network_options"], within)
     return checked
+
+
+def by_name(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """`make_env`'s arguments from such as may have, as `name`, that of an environment.
+
+    A name is an id or DATASET_NETWORK, of any that are registered. What else is given goes first.
+
+    Raises:
+        ValueError: for a name of none.
+    """
+    rest = dict(arguments)
+    if "name" not in rest:
+        return rest
+    name = str(rest.pop("name"))
+    if name in ENVIRONMENTS:
+        return ENVIRONMENTS[name] | rest
+    pairs = {f"{d}_{n}": (d, n) for d in datasets.DATASETS for n in networks.NETWORKS}
+    if name in pairs:
+        return dict(zip(("dataset", "network"), pairs[name], strict=True)) | rest
+    close = nearest(name, [*ENVIRONMENTS, *pairs])
+    hint = f" (did you mean {close!r}?)" if close else ""
+    raise ValueError(
+        f"unknown environment {name!r}{hint}; choose DATASET_NETWORK, of the datasets "
+        f"{', '.join(datasets.DATASETS)} and the networks {', '.join(networks.NETWORKS)}, or one "
+        f"of {', '.join(ENVIRONMENTS)}"
+    )
 
 
 def _register_all() -> None:

@@ -12,12 +12,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from systems.command import fail
+from ganno import plugins
+from systems.command import Command
 from systems.config import PPOConfig
-from systems.devices import configure
-from systems.errors import RunError
 from systems.files import fresh_folder
-from systems.output import make_console, protect_standard_streams
+from systems.options import DemoOptions
+from systems.output import make_console
 
 ENVIRONMENT: dict[str, Any] = {
     "dataset": "digits",
@@ -27,20 +27,28 @@ ENVIRONMENT: dict[str, Any] = {
     "epochs": 40,
     "updates_per_step": 50,
 }
+RESULTS = Path("results")
+COMMAND = Command(module="systems.demo", config="demo", options=DemoOptions)
+main = COMMAND.main
 DEEPER = "cnn5"
-TOTAL_TIMESTEPS = 50_000
 LEARNING_RATES = (0.0001, 0.001, 0.01)
 WEIGHT_DECAY = 0.001
 SEEDS = (0, 1, 2)
 METHODS = ("constant", "cosine", "sgdr", "random")
 
 
-def run(total_timesteps: int = TOTAL_TIMESTEPS, parent: Path = Path("results")) -> Path:
-    """Trains, compares, prints and writes; returns the folder with all that was written."""
+def run(given: DemoOptions) -> Path:
+    """Trains, compares, prints and writes; returns the folder with all that was written.
+
+    Raises:
+        ValueError: for too few steps, or an `output_dir` with a run in it.
+        StorageError: if something cannot be written.
+    """
+    from systems.devices import configure
+
     began = time.monotonic()
-    console = make_console()
-    folder = fresh_folder(parent, "demo")
-    mesh = configure(num_envs=PPOConfig().num_envs)
+    config = PPOConfig(total_timesteps=given.total_timesteps)
+    mesh = configure(num_envs=config.num_envs)
     # Only now: Jumanji starts JAX as it is imported.
     from ganno_env import make_env
     from ganno_env.evaluation.methods import Setting, make_method
@@ -49,7 +57,9 @@ def run(total_timesteps: int = TOTAL_TIMESTEPS, parent: Path = Path("results")) 
     from systems.options import AgentsSpec, Experiment
     from systems.training import train
 
-    config = PPOConfig(total_timesteps=total_timesteps)
+    plugins.load(given.plugins)
+    console = make_console()
+    folder = given.output_dir or fresh_folder(RESULTS, "demo")
     env = make_env(**ENVIRONMENT)
     console.rule("1. training agents")
     console.print(f"{env}, {config.num_updates} updates of {config.timesteps_per_update} steps")
@@ -95,15 +105,6 @@ def run(total_timesteps: int = TOTAL_TIMESTEPS, parent: Path = Path("results")) 
         soft_wrap=True,
     )
     return folder
-
-
-def main() -> None:
-    """The command line."""
-    protect_standard_streams()
-    try:
-        run()
-    except (ValueError, RunError) as error:
-        fail(error)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import socket
 import time
 import zlib
@@ -24,6 +25,7 @@ from systems.strict_json import to_json
 
 ENVS = "envs"
 """The mesh's one axis: environments are sharded along it."""
+FORCED_DEVICES = re.compile(r"--xla_force_host_platform_device_count=(\d+)")
 REMEDY = (
     "start every process with the same distributed.coordinator=HOST:PORT of the first, "
     "distributed.num_processes=N and its own distributed.process_id"
@@ -44,7 +46,8 @@ def configure(
 
     To be called before anything imports Jumanji, which starts JAX; JAX that runs already keeps the
     devices that it has. On a CPU, each available core becomes a device, but no more than there are
-    environments (`JAX_NUM_CPU_DEVICES` says otherwise). Compiled programs are kept in
+    environments, unless the user says how many (`JAX_NUM_CPU_DEVICES`, or XLA's flag
+    `--xla_force_host_platform_device_count` in `XLA_FLAGS`). Compiled programs are kept in
     `JAX_COMPILATION_CACHE_DIR`, else in the user's cache folder.
 
     Args:
@@ -61,13 +64,32 @@ def configure(
     if not jax.config.jax_compilation_cache_dir:  # type: ignore[attr-defined]
         cache = Path(platformdirs.user_cache_dir("ganno")) / "jax"
         jax.config.update("jax_compilation_cache_dir", str(cache))
-    if jax.config.jax_num_cpu_devices < 0:  # type: ignore[attr-defined]
+    if _cpu_devices_chosen() is None:
         with contextlib.suppress(RuntimeError):  # JAX runs already
             cores = available_cores()
             jax.config.update("jax_num_cpu_devices", min(cores, num_envs or cores))
     if distributed is not None and distributed.coordinator is not None:
         _meet(distributed)
     return make_mesh(jax.devices(), num_devices, num_envs=num_envs)
+
+
+def _cpu_devices_chosen() -> int | None:
+    """How many devices the user makes of the CPU, if they say so.
+
+    JAX's own setting goes before XLA's flag, as it does in JAX, which says nothing of it.
+    """
+    flags = FORCED_DEVICES.findall(os.environ.get("XLA_FLAGS", ""))
+    forced = int(flags[-1]) if flags else None
+    setting: int = jax.config.jax_num_cpu_devices  # type: ignore[attr-defined]
+    if setting < 0:
+        return forced
+    if forced not in (None, setting):
+        echo(
+            f"warning: --xla_force_host_platform_device_count={forced} in XLA_FLAGS is overruled "
+            f"by JAX_NUM_CPU_DEVICES={setting}",
+            err=True,
+        )
+    return setting
 
 
 def _meet(distributed: Distributed) -> None:

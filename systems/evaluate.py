@@ -7,63 +7,56 @@ the policy. Any option of the environment may be set, as in `env.epochs=10`.
 from __future__ import annotations
 
 import dataclasses
-import os
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import hydra
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import MissingMandatoryValue
-
-from systems.command import fail, let_through
-from systems.devices import configure
-from systems.errors import RunError
+from ganno import plugins
+from systems.command import Command
 from systems.files import fresh_folder
 from systems.options import AgentsSpec, EvaluateOptions, Experiment
-from systems.output import make_console, protect_standard_streams
+from systems.output import make_console
+
+if TYPE_CHECKING:  # it starts JAX as it is imported
+    from ganno_env import NetworkTraining
 
 RESULTS = Path("results")
+COMMAND = Command(
+    module="systems.evaluate",
+    config="evaluate",
+    options=EvaluateOptions,
+    choices=("env", "network"),
+    groups=("scale",),
+    open=("env",),
+)
+main = COMMAND.main
 COMPARED = ("learning_rates", "weight_decay", "seeds", "schedules", "random", "greedy")
 """Options that must be as they were for an evaluation to be gone on with."""
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """The command; `arguments` are the command line's if not given."""
-    protect_standard_streams()
-    sys.argv[1:] = let_through(sys.argv[1:] if arguments is None else arguments)
-    _hydra_main()
+def run(given: EvaluateOptions) -> None:
+    """Runs the policy and what it is compared with, and reports.
 
+    Raises:
+        ValueError: for whatever is wrong with the options, before anything is compiled.
+        StorageError: if something cannot be written.
+    """
+    from systems.devices import configure
 
-@hydra.main(version_base="1.3", config_path="../configs", config_name="evaluate")
-def _hydra_main(options: DictConfig) -> None:
-    try:
-        _run(options)
-    except (ValueError, RunError) as error:
-        if os.environ.get("HYDRA_FULL_ERROR") == "1":
-            raise
-        fail(error)
-    except MissingMandatoryValue:
-        fail(ValueError("checkpoint=PATH is missing: a policy, its run's folder, or pretrained"))
-
-
-def _run(options: DictConfig) -> None:
-    given = EvaluateOptions.parse(
-        OmegaConf.to_container(options, resolve=True, throw_on_missing=True)
-    )
     configure(given.num_devices)
     # Only now: Jumanji starts JAX as it is imported.
     from ganno_env import make_env
-    from ganno_env.evaluation.methods import Setting, make_method
-    from ganno_env.registration import check_options
+    from ganno_env.evaluation.methods import Setting, make_method, row_name
+    from ganno_env.registration import by_name, check_options
     from systems.agents import AGENTS, as_method, policy_digest, random_name
     from systems.harness import conduct, open_store
     from systems.policy import load_policy
 
+    plugins.load(given.plugins)
+    for name in given.schedules:
+        row_name(name)  # an unknown one is refused here
     policy = load_policy(given.checkpoint)
-    environment = inherit(given.env, policy.information.get("environment", {}))
+    environment = inherit(by_name(given.env), policy.information.get("environment", {}))
     check_options(environment, "env.")
     env = make_env(**environment)
     policy.check_fits(env)
@@ -87,7 +80,7 @@ def _run(options: DictConfig) -> None:
     methods.append(as_method(spec, policy, env))
     compared = {name: getattr(given, name) for name in COMPARED}
     compared["policy"] = policy_digest(policy)
-    store = open_store(_folder(given.output_dir), experiment, environment, env, compared)
+    store = open_store(_folder(given.output_dir, env), experiment, environment, env, compared)
     information = {"environment": environment, "policy": dict(policy.information)}
     console = make_console()
     console.print(f"{env}")
@@ -102,9 +95,9 @@ def inherit(environment: Mapping[str, Any], trained_on: Mapping[str, Any]) -> di
     return inherited | dict(environment)
 
 
-def _folder(folder: Path | None) -> Path:
+def _folder(folder: Path | None, env: NetworkTraining) -> Path:
     if folder is None:
-        return fresh_folder(RESULTS, f"evaluate-{HydraConfig.get().runtime.choices['env']}")
+        return fresh_folder(RESULTS, f"evaluate-{env.dataset.name}_{env.network.name}")
     from systems.cells import MANIFEST
 
     if folder.exists() and any(folder.iterdir()) and not (folder / MANIFEST).exists():

@@ -111,3 +111,16 @@ def fresh_folder(parent: Path, name: str) -> Path:
             ) from error
         return folder
     raise StorageError(f"there are too many folders named {parent / name}; remove some")
+
+
+@contextlib.contextmanager
+def folder_if_used(parent: Path, name: str) -> Iterator[Path]:
+    """A `fresh_folder`, which is removed again if an error leaves it empty."""
+    folder = fresh_folder(parent, name)
+    try:
+        yield folder
+    except BaseException:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+            parent.rmdir()
+        raise

@@ -7,29 +7,27 @@ runs, which differ in their seed alone, each of them and their mean.
 from __future__ import annotations
 
 import io
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import hydra
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from omegaconf import DictConfig, OmegaConf
 from scipy import stats
 
-from systems.command import fail, let_through
+from ganno import plugins
+from systems.command import Command
 from systems.curves import first_and_last_tenth, smooth
-from systems.errors import RunError
 from systems.files import fresh_folder, write_atomically
 from systems.loggers.jsonl import FILE_NAME, read_records
 from systems.options import LearningOptions
-from systems.output import echo, protect_standard_streams
+from systems.output import echo
 from systems.strict_json import to_json
 
-CONFIGS = str(Path(__file__).resolve().parent.parent / "configs")
+COMMAND = Command(module="systems.learning", config="learning", options=LearningOptions)
+main = COMMAND.main
 RESULTS = Path("results")
 RETURN, ACCURACY = "episode_return", "episode_validation_accuracy"
 FILES = ("table.md", "records.json", "learning.png")
@@ -197,20 +195,10 @@ def _around(curves: NDArray[np.float64]) -> tuple[float, float]:
     return low - margin, high + margin
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """The command; `arguments` are the command line's if not given."""
-    protect_standard_streams()
-    sys.argv[1:] = let_through(sys.argv[1:] if arguments is None else arguments)
-    _hydra_main()
-
-
-@hydra.main(version_base="1.3", config_path=CONFIGS, config_name="learning")
-def _hydra_main(options: DictConfig) -> None:
-    try:
-        given = LearningOptions.parse(OmegaConf.to_container(options, resolve=True))
-        echo(f"written to {compare(given.runs, given.output_dir)}")
-    except (ValueError, RunError) as error:
-        fail(error)
+def run(given: LearningOptions) -> None:
+    """Compares, and says where."""
+    plugins.load(given.plugins)
+    echo(f"written to {compare(given.runs, given.output_dir)}")
 
 
 def compare(

@@ -1,41 +1,49 @@
 """Upstream Mava's own systems on our environment: `python -m systems.mava system=rec_ippo`.
 
-`env=`, `network=`, `scale=` and `env.X=` mean what they mean to `systems.train`. All else goes to
-Mava's configs, as in `system.actor_lr=3e-4 arch.num_eval_episodes=8 logger.use_json=True`.
+`system=` is rec_ippo (the paper's), rec_mappo, ff_ippo or ff_mappo. `env=`, `network=`, `scale=`,
+`env.X=` and `plugins=` mean what they mean to `systems.train`. All else goes to Mava's configs, as
+in `system.actor_lr=3e-4 arch.num_eval_episodes=8 logger.use_json=True`. Mava is installed by
+`python -m pip install --no-deps -r requirements-mava.txt`.
 """
 
 from __future__ import annotations
 
-import difflib
 import functools
 import importlib
 import importlib.util
 import json
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jumanji
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
-from ganno_env import NetworkTraining, make_env
-from ganno_env.wrappers import MavaWrapper
+from ganno import plugins
+from ganno.names import unknown
 from systems import stand_ins
-from systems.command import fail, let_through
+from systems.arguments import Override, Parsed
+from systems.command import CONFIGS, Command, enter
 from systems.config import PPOConfig
 from systems.errors import RunError
-from systems.output import protect_standard_streams
+from systems.options import CommandOptions
+
+if TYPE_CHECKING:  # it starts JAX as it is imported
+    from ganno_env import NetworkTraining
 
 SYSTEMS = ("rec_ippo", "rec_mappo", "ff_ippo", "ff_mappo")
 INSTALL = "python -m pip install --no-deps -r requirements-mava.txt"
 ENVIRONMENT_ID = "GannoForMava-v0"
-CONFIGS = Path(__file__).resolve().parent.parent / "configs"
-OURS = ("env", "network", "scale")
-"""Groups of our own configs; the other groups are Mava's."""
+COMMAND = Command(
+    module="systems.mava",
+    config="train",
+    options=CommandOptions,
+    choices=("env", "network"),
+    groups=("scale",),
+    open=("env",),
+)
 UNUSED = ("brax", "gigastep", "gymnax", "jaxmarl", "marl_eval", "matrax", "neptune",
           "tensorboard_logger")  # fmt: skip
 """What Mava imports for other environments and for loggers that are off by default."""
@@ -48,23 +56,17 @@ class MavaMissingError(RunError):
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command; `arguments` are the command line's if not given."""
-    protect_standard_streams()
-    try:
-        run(sys.argv[1:] if arguments is None else arguments)
-    except (ValueError, RunError) as error:
-        if os.environ.get("HYDRA_FULL_ERROR") == "1":
-            raise
-        fail(error)
+    enter(COMMAND, run, arguments)
 
 
-def run(arguments: Sequence[str]) -> None:
+def run(parsed: Parsed) -> None:
     """Trains one of Mava's systems, unmodified, by its own entry point.
 
     Raises:
         ValueError: for an unknown system, or sizes that Mava does not take.
         MavaMissingError: if Mava, or something it needs, is not installed.
     """
-    name, ours, theirs = split(arguments)
+    name, ours, theirs = split(parsed.overrides)
     folder = mava_folder()
     options = compose_options(ours)
     overrides = mava_overrides(name, options["system"], theirs)
@@ -73,6 +75,7 @@ def run(arguments: Sequence[str]) -> None:
     configs = folder / "configs"
     sys.argv = [
         f"mava.{name}",
+        *parsed.flags,
         f"--config-path={configs / 'default'}",
         f"hydra.searchpath=[file://{configs}]",
         "hydra.run.dir=.",
@@ -93,17 +96,15 @@ def split(arguments: Sequence[str]) -> tuple[str, list[str], list[str]]:
     name = "rec_ippo"
     ours, theirs = [], []
     for argument in arguments:
-        key, _, value = argument.partition("=")
+        _, key, value = Override.of(argument)
         if key == "system":
-            name = value
-        elif key in OURS or key.startswith("env."):
+            name = str(value)
+        elif key in COMMAND.names or key.startswith("env."):
             ours.append(argument)
         else:
             theirs.append(argument)
     if name not in SYSTEMS:
-        close = difflib.get_close_matches(name, SYSTEMS, n=1)
-        hint = f" (did you mean {close[0]!r}?)" if close else ""
-        raise ValueError(f"unknown system {name!r}{hint}; of Mava's: {', '.join(SYSTEMS)}")
+        raise ValueError(unknown("system", name, SYSTEMS))
     return name, ours, theirs
 
 
@@ -145,9 +146,13 @@ def load(name: str) -> Callable[[], Any]:
 def compose_options(arguments: Sequence[str]) -> dict[str, Any]:
     """What `systems.train` would make of these arguments: the environment, and sizes."""
     with initialize_config_dir(version_base="1.3", config_dir=str(CONFIGS)):
-        options = compose("train", overrides=let_through(arguments))
+        options = compose("train", overrides=COMMAND.translate(arguments))
     values: Any = OmegaConf.to_container(options, resolve=True)
-    return values
+    given = CommandOptions.parse({"plugins": values["plugins"]})
+    from ganno_env.registration import by_name
+
+    plugins.load(given.plugins)
+    return {"env": by_name(values["env"]), "system": values["system"]}
 
 
 def mava_overrides(name: str, system: Mapping[str, Any], given: Sequence[str]) -> list[str]:
@@ -213,6 +218,10 @@ def register(environment: Mapping[str, Any]) -> None:
     Args:
         environment: arguments of `ganno_env.make_env`.
     """
+    import jumanji
+
+    from ganno_env.wrappers import MavaWrapper
+
     if ENVIRONMENT_ID not in jumanji.registered_environments():
         jumanji.register(id=ENVIRONMENT_ID, entry_point="systems.mava:make_for_mava")
     make = importlib.import_module("mava.utils.make_env")
@@ -249,6 +258,8 @@ def make_for_mava(generator: None = None, **arguments: Any) -> NetworkTraining:
 
 @functools.lru_cache(maxsize=1)
 def _make_once(arguments: str) -> NetworkTraining:
+    from ganno_env import make_env
+
     return make_env(**json.loads(arguments))
 
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, Literal, Self
 
+import yaml
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from ganno.options import (
@@ -21,6 +22,7 @@ from ganno.options import (
     Fraction,
     Options,
     Seed,
+    plain,
 )
 from systems.config import PPOConfig
 
@@ -36,6 +38,19 @@ def _distinct(values: Sequence[Any]) -> Sequence[Any]:
 
 def _as_text(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _as_groups(value: Any) -> Any:
+    """From YAML, names and paths as they are written, also where they are numbers."""
+    if not isinstance(value, str):
+        return value
+    try:
+        groups = yaml.load(value, yaml.BaseLoader)
+    except yaml.YAMLError as error:
+        raise ValueError(f"it cannot be read ({' '.join(str(error).split())})") from error
+    if not isinstance(groups, dict):
+        return groups
+    return {k: (v,) if isinstance(v, str) else plain(v) for k, v in groups.items()}
 
 
 Name = Annotated[str, BeforeValidator(_as_text), Field(min_length=1), Allowed("a name")]
@@ -113,7 +128,16 @@ class System(PPOConfig):
         return PPOConfig(**{name: getattr(self, name) for name in PPOConfig.model_fields})
 
 
-class Scaled(Options):
+class CommandOptions(Options):
+    """Of every command."""
+
+    plugins: Annotated[
+        Name | tuple[Name, ...], Allowed("the name of a module, or a list of them")
+    ] = ()
+    """Modules of your own to import first, for what they register."""
+
+
+class Scaled(CommandOptions):
     """What a scale sets beside the sizes of environment and system, for those that need it."""
 
     runs_at_once: Count | None = None
@@ -131,8 +155,12 @@ class TrainOptions(Scaled):
     """What the formulation changes in the environment."""
     system: System = System()
     """The system, with its options."""
-    logger: Mapping[Name, Mapping[str, Any] | None] = Field(default_factory=dict)
-    """Each logger's own options, by its name."""
+    logger: Annotated[
+        Name | tuple[Name, ...], Allowed("the name of a logger, or a list of them")
+    ] = ("console", "jsonl")
+    """Where figures go: names in `systems.loggers.LOGGERS`."""
+    logger_options: Mapping[Name, Mapping[str, Any]] = Field(default_factory=dict)
+    """Each logger's own options, by its name; given as logger.NAME.OPTION."""
     seed: Seed = 0
     """What all randomness follows from."""
     num_devices: Devices = AUTO
@@ -149,6 +177,22 @@ class TrainOptions(Scaled):
     """Newest checkpoints to keep, beside the best."""
     max_skipped_updates: Count = 10
     """Updates in a row that may fail to be finite before the run is given up."""
+
+    @model_validator(mode="after")
+    def _check_loggers_options(self) -> Self:
+        for name in self.logger_options:
+            if name not in self.loggers:
+                raise ValueError(
+                    f"logger.{name} has options, and is not among logger=[{','.join(self.loggers)}]"
+                    "; add it, or leave them out"
+                )
+        return self
+
+    @property
+    def loggers(self) -> dict[str, Mapping[str, Any]]:
+        """The options of each logger."""
+        names = [self.logger] if isinstance(self.logger, str) else self.logger
+        return {name: self.logger_options.get(name, {}) for name in names}
 
 
 class EvaluateOptions(Scaled):
@@ -279,13 +323,23 @@ class ReproduceOptions(Scaled, Experiment):
         return Experiment(**{name: getattr(self, name) for name in Experiment.model_fields})
 
 
-class LearningOptions(Options):
+class LearningOptions(CommandOptions):
     """Of `systems.learning`."""
 
     runs: Annotated[
         Mapping[Name, tuple[Folder, ...]] | None,
+        BeforeValidator(_as_groups),
         Allowed("{NAME: [FOLDER, ...]}: by name, the folders of runs that differ in their seed"),
     ] = None
     """By name, the folders of trainings that differ in their seed alone."""
     output_dir: Folder | None = None
     """A folder without these files in it; by default a new one in results/."""
+
+
+class DemoOptions(CommandOptions):
+    """Of `systems.demo`."""
+
+    total_timesteps: Count = 50_000
+    """Environment steps that the agents are trained for."""
+    output_dir: Folder | None = None
+    """A folder without files in it; by default a new one in results/."""

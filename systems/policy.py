@@ -10,7 +10,7 @@ import dataclasses
 import io
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from ganno.names import nearest
 from ganno_env.types import Observation, PRNGKey
 from systems import networks
 from systems.config import PPOConfig
@@ -190,6 +191,8 @@ def load_policy(path: Path | str, env: Any = None) -> Policy:
     """
     file = policy_file(path)
     try:
+        if not zipfile.is_zipfile(file):
+            raise ValueError("it is no .npz file, as policies are")
         policy = _parse(file)
     except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise ValueError(f"{file} is damaged, or is no policy of this project: {error}") from error
@@ -198,8 +201,12 @@ def load_policy(path: Path | str, env: Any = None) -> Policy:
     return policy
 
 
-def policy_file(path: Path | str) -> Path:
+def policy_file(path: Path | str, words: Sequence[str] = (PRETRAINED,)) -> Path:
     """The file that `path` stands for: itself, the one in a run's folder, or the package's own.
+
+    Args:
+        path: the file or the folder, or "pretrained".
+        words: what may have been meant, where there is no such file.
 
     Raises:
         ValueError: if there is none.
@@ -207,9 +214,11 @@ def policy_file(path: Path | str) -> Path:
     folder = Path(__file__).parent / PRETRAINED if str(path) == PRETRAINED else Path(path)
     file = folder / FILE_NAME if folder.is_dir() else folder
     if not file.is_file():
+        close = nearest(path, words)
+        hint = f" (did you mean {close!r}?)" if close else ""
         raise ValueError(
-            f"there is no policy at {file}; train one with python -m systems.train, or take the "
-            f"one that comes with the package, checkpoint={PRETRAINED}"
+            f"there is no policy at {file}{hint}; train one with python -m systems.train, or take "
+            f"the one that comes with the package, checkpoint={PRETRAINED}"
         )
     return file
 

@@ -7,22 +7,14 @@ may be set, as in `env.epochs=10`.
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import hydra
-import jax
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
-
-from systems.command import fail, let_through
-from systems.devices import configure, make_mesh
-from systems.errors import RunError
+from ganno import plugins
+from systems.command import Command
 from systems.options import NONE, TRAIN, AgentsSpec, Experiment, ReproduceOptions
-from systems.output import echo, make_console, protect_standard_streams
+from systems.output import make_console
 
 if TYPE_CHECKING:  # they start JAX as they are imported
     from ganno_env import NetworkTraining
@@ -30,59 +22,48 @@ if TYPE_CHECKING:  # they start JAX as they are imported
     from systems.agents import Training
 
 RESULTS = Path("results")
+COMMAND = Command(
+    module="systems.reproduce",
+    config="reproduce",
+    options=ReproduceOptions,
+    choices=("system",),
+    groups=("experiment", "scale", "formulation"),
+    open=("env", "system", "train_on", "agents"),
+    named_by="experiment",
+    interrupted="interrupted; the same command goes on from here",
+)
+main = COMMAND.main
 RANDOM = "random:"
 """Before agents' key: such as act at random, with the same actions."""
-INTERRUPTED = 130
-"""The exit code of what a signal ended."""
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """The command; `arguments` are the command line's if not given."""
-    protect_standard_streams()
-    sys.argv[1:] = let_through(sys.argv[1:] if arguments is None else arguments)
-    _hydra_main()
-
-
-@hydra.main(version_base="1.3", config_path="../configs", config_name="reproduce")
-def _hydra_main(options: DictConfig) -> None:
-    try:
-        reproduce(OmegaConf.to_container(options, resolve=True), _name())
-    except (ValueError, RunError) as error:
-        if os.environ.get("HYDRA_FULL_ERROR") == "1":
-            raise
-        fail(error)
-    except KeyboardInterrupt:
-        echo("interrupted; the same command goes on from here", err=True)
-        sys.exit(INTERRUPTED)
-
-
-def _name() -> str:
-    return str(HydraConfig.get().runtime.choices["experiment"])
-
-
-def reproduce(values: Any, name: str) -> Path:
-    """Runs an experiment's config, of plain lists and dictionaries; returns its folder.
+def run(given: ReproduceOptions) -> Path:
+    """Makes an experiment's runs and its report; returns the folder.
 
     Raises:
-        ValueError: for whatever is wrong with it, before anything is compiled.
+        ValueError: for whatever is wrong with the options, before anything is compiled.
         StorageError: if something cannot be written; what was written before is kept.
         KeyboardInterrupt: if a signal ended the training of its agents.
     """
-    given = ReproduceOptions.parse({**values, "name": name})
+    from systems.devices import configure
+
     configure(given.num_devices)
     # Only now: Jumanji starts JAX as it is imported.
     from ganno_env import make_env
     from systems.harness import conduct, open_store
+    from systems.registry import SYSTEMS
     from systems.reports import REPORTS
 
+    plugins.load(given.plugins)
+    SYSTEMS[given.system.name]  # an unknown one is refused here
     console = make_console()
-    REPORTS[given.report]  # an unknown one is refused here
+    REPORTS[given.report]  # and here
     specs = _agents(given.agents, given.experiment)
     rows = _rows(given.experiment, specs)
     _check_environments(given, specs)
     env = make_env(**given.env)
     experiment = given.experiment.titled(env.network.name, env.dataset.name)
-    folder = given.output_dir or RESULTS / name
+    folder = given.output_dir or RESULTS / given.name
     training = _training(given, folder)
     _check_agents(experiment, specs, training)
     store = open_store(folder, experiment, given.env, env)
@@ -90,7 +71,7 @@ def reproduce(values: Any, name: str) -> Path:
     methods, unavailable = _methods(experiment, specs, training, env, given.velo_weights)
     made = {method.name for method in methods}
     order = [row for row in rows if row in made or row in unavailable]
-    information = {"options": values}
+    information = {"options": given.model_dump(mode="json")}
     conduct(experiment, env, methods, store, console, information, order, unavailable)
     return folder
 
@@ -145,7 +126,10 @@ def _check_environments(given: ReproduceOptions, specs: Mapping[str, AgentsSpec]
 
 
 def _training(given: ReproduceOptions, folder: Path) -> Training:
+    import jax
+
     from systems.agents import Training
+    from systems.devices import make_mesh
 
     config = given.system.config
     return Training(

@@ -2,56 +2,44 @@
 
 Any option of the environment (`ganno_env.make_env`) or the system (`systems.config.PPOConfig`) may
 be set, as in `env.epochs=10 system.gamma=0.95`. `resume=FOLDER` goes on with a run as if it had
-never stopped.
+never stopped. `-m` trains once for each of several values, as in `-m seed=0,1,2`.
 """
 
 from __future__ import annotations
 
 import datetime
 import json
-import os
+import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
 
-import hydra
+import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
-from systems.command import fail, let_through
-from systems.devices import configure, is_first, together
-from systems.errors import RunError
-from systems.files import fresh_folder
+from ganno import plugins
+from systems.arguments import Override, value_of
+from systems.command import Command
+from systems.files import folder_if_used
 from systems.options import TrainOptions
-from systems.output import echo, protect_standard_streams
-from systems.strict_json import to_json
+from systems.output import echo
+from systems.strict_json import plain, to_json
 
-CONFIGS = str(Path(__file__).resolve().parent.parent / "configs")
 CONFIG = "config.yaml"
 OVERRIDES = "overrides.json"
 RUNS = Path("runs")
-NOT_KEPT = ("resume=", "output_dir=", "distributed.")
+SUBDIR = "."
+"""Hydra's folder for a run of a sweep where the configs leave it to us to name it."""
+NOT_KEPT = ("resume", "output_dir", "distributed.")
 """Options that a run does not resume with unless they are given again."""
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """The command; `arguments` are the command line's if not given.
-
-    Exits with 0 only if training reached its end: 1 after an error, 128 and the signal's number
-    after a signal.
-    """
-    protect_standard_streams()
-    try:
-        sys.argv[1:] = complete(sys.argv[1:] if arguments is None else arguments)
-    except ValueError as error:
-        fail(error)
-    _hydra_main()
-
-
-def complete(arguments: Sequence[str]) -> list[str]:
-    """Hydra's arguments from the user's.
+def complete(overrides: Sequence[str]) -> list[str]:
+    """Hydra's overrides with those of the run that is resumed, if one is.
 
     `resume=FOLDER` brings along the options that the run was begun with, each unless it is given
     again.
@@ -59,10 +47,12 @@ def complete(arguments: Sequence[str]) -> list[str]:
     Raises:
         ValueError: if there is no run to resume.
     """
-    given = let_through(arguments)
-    folder = next((a.partition("=")[2] for a in given if a.startswith("resume=")), "")
-    if folder in ("", "null"):
-        return given
+    folder = None
+    for override in overrides:
+        if Override.of(override).name == "resume":
+            folder = value_of(override)
+    if not isinstance(folder, str) or not folder:
+        return list(overrides)
     path = Path(folder) / OVERRIDES
     try:
         begun_with = json.loads(path.read_text(encoding="utf-8"))
@@ -71,61 +61,80 @@ def complete(arguments: Sequence[str]) -> list[str]:
             f"resume={folder}: there is no run to resume, as {path} cannot be read ({error}); give "
             "the folder that systems.train wrote"
         ) from error
-    keys = {a.partition("=")[0] for a in given}
-    return [a for a in begun_with if a.partition("=")[0] not in keys] + given
+    names = {Override.of(override).name for override in overrides}
+    kept = COMMAND.rename(begun_with)
+    return [a for a in kept if Override.of(a).name not in names] + list(overrides)
 
 
-@hydra.main(version_base="1.3", config_path=CONFIGS, config_name="train")
-def _hydra_main(options: DictConfig) -> None:
-    try:
-        _run(options)
-    except (ValueError, RunError) as error:
-        # In a sweep Hydra must know which run failed, and go on with the others.
-        if os.environ.get("HYDRA_FULL_ERROR") == "1" or HydraConfig.get().mode is RunMode.MULTIRUN:
-            raise
-        fail(error)
+COMMAND = Command(
+    module="systems.train",
+    config="train",
+    options=TrainOptions,
+    choices=("env", "network", "system"),
+    open=("env", "system", "train_on", "logger"),
+    groups=("scale", "formulation"),
+    complete=complete,
+)
+main = COMMAND.main
 
 
-def _run(options: DictConfig) -> None:
-    given = TrainOptions.parse(OmegaConf.to_container(options, resolve=True))
+def run(given: TrainOptions) -> None:
+    """Trains. Exits with 128 and the signal's number if a signal ended it.
+
+    Raises:
+        ValueError: for whatever is wrong with the options, before anything is compiled.
+        StorageError, TrainingDivergedError, ProcessError: see `systems.training.train`.
+    """
+    from systems.devices import configure, is_first, together
+
     config = given.system.config
     mesh = configure(given.num_devices, num_envs=config.num_envs, distributed=given.distributed)
     # Only now: Jumanji starts JAX as it is imported.
     from ganno_env import make_env
     from ganno_env.registration import check_options
-    from systems import training
-    from systems.runs import has_run
+    from systems.loggers import check_loggers
+    from systems.registry import SYSTEMS
 
     hydra_config = HydraConfig.get()
-    with together():
-        environment = training_environment(given, hydra_config.overrides.task)
-        check_options(given.env, "env.", environment.get("network"))
-        check_options(given.train_on, "train_on.", environment.get("network"))
-        env = make_env(**environment)
-        folder = _folder(given.resume or given.output_dir, hydra_config)
-    # A job of a sweep that was begun before, and requeued, goes on.
-    begun = hydra_config.mode is RunMode.MULTIRUN and has_run(folder)
-    kept = [a for a in hydra_config.overrides.task if not a.startswith(NOT_KEPT)]
-    result = training.train(
-        env,
-        config,
-        system=given.system.name,
-        seed=given.seed,
-        mesh=mesh,
-        output_dir=folder,
-        resume=given.resume is not None or begun,
-        environment=environment,
-        loggers=given.logger,
-        checkpoint_every=given.checkpoint_every,
-        keep=given.keep,
-        max_skipped_updates=given.max_skipped_updates,
-        documents={CONFIG: OmegaConf.to_yaml(options), OVERRIDES: to_json(kept, indent=1)},
-    )
+    overrides: Any = OmegaConf.to_container(hydra_config.overrides.task, resolve=False)
+    with ExitStack() as stack:
+        with together():
+            plugins.load(given.plugins)
+            SYSTEMS[given.system.name]  # an unknown one is refused here
+            check_loggers(given.loggers)
+            environment = training_environment(given, overrides)
+            network = environment.get("network")
+            check_options({k: v for k, v in given.env.items() if k != "name"}, "env.", network)
+            check_options(given.train_on, "train_on.", network)
+            env = make_env(**environment)
+            # They take a while to import, so they come after what may be refused.
+            from systems import training
+            from systems.runs import has_run
+
+            folder = stack.enter_context(_folder(given, environment, hydra_config))
+        # A job of a sweep that was begun before, and requeued, goes on.
+        begun = hydra_config.mode is RunMode.MULTIRUN and has_run(folder)
+        result = training.train(
+            env,
+            config,
+            system=given.system.name,
+            seed=given.seed,
+            mesh=mesh,
+            output_dir=folder,
+            resume=given.resume is not None or begun,
+            environment=environment,
+            loggers=given.loggers,
+            checkpoint_every=given.checkpoint_every,
+            keep=given.keep,
+            max_skipped_updates=given.max_skipped_updates,
+            documents=_documents(given, environment, overrides),
+        )
     if result.stopped_by is not None:
         if is_first():
             echo(
                 f"stopped by {result.stopped_by.name} after update {len(result.records)} of "
-                f"{config.num_updates}; go on with: python -m systems.train resume={folder}",
+                f"{config.num_updates}; go on with: python -m systems.train "
+                + shlex.quote(f"resume={folder}"),
                 err=True,
             )
         sys.exit(128 + result.stopped_by)
@@ -135,29 +144,49 @@ def training_environment(options: TrainOptions, overrides: Sequence[str]) -> dic
     """The environment's options with those of the formulation, which go before a scale's.
 
     Raises:
-        ValueError: for an option of `env` in `overrides` that would thus have no effect.
+        ValueError: for an unknown environment, or an option of `env` in `overrides` that would
+            have no effect.
     """
-    for override in overrides:
-        group, _, option = override.lstrip("+").partition(".")
-        name = option.partition("=")[0]
+    from ganno_env.registration import by_name
+
+    for override in map(Override.of, overrides):
+        group, _, name = override.name.partition(".")
         if group == "env" and name in options.train_on:
             raise ValueError(
-                f"env.{option} has no effect, as the formulation sets {name}; "
-                f"give train_on.{option}"
+                f"env.{name}={override.value} has no effect, as the formulation sets {name}; "
+                f"give train_on.{name}={override.value}"
             )
-    return {**options.env, **options.train_on}
+    return {**by_name(options.env), **options.train_on}
 
 
-def _folder(given: Path | None, hydra_config: Any) -> Path:
-    if given is not None:
-        return given
-    if hydra_config.mode is RunMode.MULTIRUN:
-        return Path(hydra_config.runtime.output_dir)
-    if not is_first():
-        return RUNS  # where it writes nothing
-    choices = hydra_config.runtime.choices
+def _documents(
+    given: TrainOptions, environment: Mapping[str, Any], overrides: Sequence[str]
+) -> dict[str, str]:
+    """What is kept beside a run: all its options, and those that were given."""
+    values = given.model_dump(mode="json") | {"env": environment}
+    kept = [a for a in overrides if not Override.of(a).name.startswith(NOT_KEPT)]
+    return {
+        CONFIG: yaml.safe_dump(plain(values), sort_keys=False, allow_unicode=True),
+        OVERRIDES: to_json(kept, indent=1),
+    }
+
+
+def _folder(
+    given: TrainOptions, environment: Mapping[str, Any], hydra_config: Any
+) -> AbstractContextManager[Path]:
+    """Where the run is kept; a new folder is named after what is trained."""
+    from systems.devices import is_first
+
+    name = f"{environment['dataset']}_{environment['network']}-{given.system.name}"
+    chosen = given.resume or given.output_dir
+    if chosen is None and hydra_config.mode is RunMode.MULTIRUN:
+        chosen = Path(hydra_config.runtime.output_dir)
+        if hydra_config.sweep.subdir == SUBDIR:
+            chosen = chosen / f"{name}-{hydra_config.job.num}"
+    if chosen is not None or not is_first():
+        return nullcontext(chosen or RUNS)  # where others than the first process write nothing
     now = datetime.datetime.now().strftime("%Y-%m-%d-%H%M%S")
-    return fresh_folder(RUNS, f"{choices.env}-{choices.system}-{now}")
+    return folder_if_used(RUNS, f"{name}-{now}")
 
 
 if __name__ == "__main__":

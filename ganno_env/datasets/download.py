@@ -1,7 +1,4 @@
-"""Downloads the official files of a dataset into the data folder.
-
-usage: python -m ganno_env.datasets.download NAME [--folder FOLDER]
-"""
+"""Downloads datasets' official files: `python -m ganno_env.datasets.download cifar10`."""
 
 from __future__ import annotations
 
@@ -12,11 +9,13 @@ import os
 import sys
 import tempfile
 import urllib.request
+from collections.abc import Callable, Sequence
 from http.client import HTTPException
 from pathlib import Path
 
 import numpy as np
 
+from ganno import plugins
 from ganno_env.datasets.base import DatasetError, Download, RawSplits
 from ganno_env.datasets.catalogue import DATASETS
 from ganno_env.datasets.checks import checked
@@ -39,14 +38,12 @@ def download(name: str, folder: Path | None = None) -> Path:
         ValueError: for an unknown name, or a dataset that needs no download.
         DatasetError: if a server does not answer, or sends something else.
     """
-    spec = DATASETS[name]
-    if spec.unpack is None:
-        raise ValueError(f"dataset {name!r} needs no download; load({name!r}) has it")
+    spec, unpack = DATASETS[name], _unpacker(name)
     folder = data_folder() if folder is None else folder
     path = folder / f"{name}.npz"
     if not path.exists():
         files = [fetch(file) for file in spec.downloads]
-        _write(path, checked(spec.unpack(files), spec))
+        _write(path, checked(unpack(files), spec))
     return path
 
 
@@ -82,17 +79,46 @@ def _write(path: Path, splits: RawSplits) -> None:
         _tell(f"warning: {workspace} could not be removed; it may be removed by hand")
 
 
-def main() -> None:
-    """Runs the command."""
-    parser = argparse.ArgumentParser(prog="python -m ganno_env.datasets.download")
-    names = [name for name, spec in DATASETS.items() if spec.downloads]
-    parser.add_argument("name", choices=names)
-    parser.add_argument("--folder", type=Path, help=f"where to; without it, {data_folder()}")
-    arguments = parser.parse_args()
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command; `arguments` are the command line's if not given. Exits with 1 after an error."""
+    parser = argparse.ArgumentParser(
+        prog="python -m ganno_env.datasets.download",
+        description="Downloads the official files of datasets, and makes of each a NAME.npz in the "
+        "folder where datasets are looked for. One that is there already is left alone.",
+    )
+    parser.add_argument(
+        "names", nargs="+", metavar="NAME", help=f"one or more of {', '.join(_downloadable())}"
+    )
+    where = str(data_folder()).replace("%", "%%")
+    parser.add_argument("--folder", type=Path, help=f"where to; without it, {where}")
+    parser.add_argument(
+        "--plugin", action="append", default=[], metavar="MODULE",
+        help="a module that registers more datasets; may be repeated",
+    )  # fmt: skip
+    given = parser.parse_intermixed_args(arguments)
     try:
-        print(download(arguments.name, arguments.folder))
-    except (DatasetError, OSError) as error:
-        sys.exit(f"error: {error}")
+        plugins.load(given.plugin)
+        for name in given.names:
+            _unpacker(name)  # before anything is downloaded
+        for name in given.names:
+            print(download(name, given.folder), flush=True)
+    except (ValueError, OSError) as error:
+        sys.exit(f"error: {' '.join(str(error).split())}")
+    except KeyboardInterrupt:
+        sys.exit("interrupted; what was downloaded whole is kept")
+
+
+def _downloadable() -> list[str]:
+    return [name for name, spec in DATASETS.items() if spec.downloads]
+
+
+def _unpacker(name: str) -> Callable[[list[bytes]], RawSplits]:
+    unpack = DATASETS[name].unpack
+    if unpack is None:
+        raise ValueError(
+            f"dataset {name!r} needs no download; those that do: {', '.join(_downloadable())}"
+        )
+    return unpack
 
 
 if __name__ == "__main__":

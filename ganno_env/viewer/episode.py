@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from jaxtyping import Float, Int
 
+from ganno.options import shown
 from ganno_env.types import RunRecord, State
 
 SEEN = ("train", "validation")
@@ -58,9 +59,9 @@ class Episode(NamedTuple):
         """From an episode's states in order: a sequence, or one with a leading axis of time.
 
         Raises:
-            ValueError: if they are not of one episode, one after another.
+            ValueError: if they are no states, or not of one episode, one after another.
         """
-        many = [_drawn(states)] if isinstance(states, State) else [_drawn(s) for s in states]
+        many = [_drawn(state) for state in _listed(states)]
         if not many:
             raise ValueError("there are no states to draw")
         if isinstance(states, State) and np.ndim(states.step_count):
@@ -102,6 +103,15 @@ class Episode(NamedTuple):
             if initial_rate is None
             else np.full(curves["learning_rates"].shape[1], initial_rate),
         )
+
+
+def _listed(states: Any) -> list[State]:
+    listed = [states] if isinstance(states, State) else states
+    if not isinstance(listed, Sequence) or not all(isinstance(s, State) for s in listed):
+        raise ValueError(
+            f"what is drawn must be a state, or an episode's states in order, not {shown(states)}"
+        )
+    return list(listed)
 
 
 def _drawn(state: State) -> Any:

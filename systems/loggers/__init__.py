@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ganno.options import Arguments
@@ -16,7 +16,7 @@ from systems.loggers.neptune import NeptuneLogger
 from systems.loggers.tensorboard import TensorBoardLogger
 from systems.loggers.wandb import WandbLogger
 
-__all__ = ["LOGGERS", "Logger", "Loggers", "Record", "Run", "make_loggers"]
+__all__ = ["LOGGERS", "Logger", "Loggers", "Record", "Run", "check_loggers", "make_loggers"]
 
 LOGGERS = Registry[Callable[..., Logger]]("logger")
 LOGGERS.add("console", ConsoleLogger)
@@ -25,6 +25,18 @@ LOGGERS.add("tensorboard", TensorBoardLogger)
 LOGGERS.add("wandb", WandbLogger)
 LOGGERS.add("neptune", NeptuneLogger)
 LOGGERS.add("marl_eval", MarlEvalLogger)
+
+
+def check_loggers(names: Iterable[str]) -> None:
+    """Finds out, before anything else is done, what would keep loggers from starting.
+
+    Raises:
+        ValueError: for an unknown name, or a package that is not installed.
+    """
+    for name in names:
+        package = getattr(LOGGERS[name], "package", None)
+        if package is not None:
+            package.check()
 
 
 def make_loggers(

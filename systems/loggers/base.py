@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import importlib
+import importlib.util
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType, TracebackType
-from typing import Any, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from systems.output import echo
 
@@ -51,7 +53,8 @@ class Logger(Protocol):
     """Takes each update's figures. Its constructor takes a `Run` and its own options.
 
     A constructor may raise `ValueError` or `OSError`: training has not begun then, and it must
-    leave nothing open. Whatever the methods raise stops this logger and nothing else.
+    leave nothing open. Whatever the methods raise stops this logger and nothing else. A class that
+    needs an optional package names it in `package`, so that it is missed before anything is done.
     """
 
     def log(self, record: Record) -> None:
@@ -121,12 +124,29 @@ def _failure(kind: type[BaseException], error: BaseException | None) -> str:
     return f"failed: {kind.__name__}: {error}"
 
 
-def require(module: str, extra: str) -> ModuleType:
-    """Imports an optional package; raises `ValueError` with the command that installs it."""
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise ValueError(
-            f"this logger needs the package {module.partition('.')[0]!r} ({error}); install it "
-            f"with: python -m pip install --editable '.[{extra}]'"
-        ) from error
+class Package(NamedTuple):
+    """An optional package: its module, and the extra of ours that installs it."""
+
+    module: str
+    extra: str
+
+    def check(self) -> None:
+        """Raises `ValueError` unless it is installed; imports nothing."""
+        if sys.modules.get(self.module) is not None:
+            return
+        spec = importlib.util.find_spec(self.module)
+        if spec is None or spec.origin is None:  # a folder of that name is no package
+            raise self._missing(f"No module named {self.module!r}")
+
+    def load(self) -> ModuleType:
+        """Imports it; raises `ValueError` if that fails."""
+        try:
+            return importlib.import_module(self.module)
+        except ImportError as error:
+            raise self._missing(error) from error
+
+    def _missing(self, reason: object) -> ValueError:
+        return ValueError(
+            f"this logger needs the package {self.module!r} ({reason}); install it "
+            f"with: python -m pip install --editable '.[{self.extra}]'"
+        )

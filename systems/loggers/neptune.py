@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from systems.loggers.base import Record, Run, require
+from systems.loggers.base import Package, Record, Run
 from systems.strict_json import plain
 
 FOLDER = "NEPTUNE_DATA_DIRECTORY"
@@ -26,8 +26,10 @@ class NeptuneLogger:
         **options: any other argument of `neptune.init_run`.
     """
 
+    package = Package("neptune", "neptune")
+
     def __init__(self, run: Run, mode: str = "offline", **options: Any) -> None:
-        neptune = require("neptune", "neptune")
+        neptune = self.package.load()
         try:
             with _writing_to(run.folder / ".neptune"):
                 self._run = neptune.init_run(mode=mode, name=run.name, **options)

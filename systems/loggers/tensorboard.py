@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from systems.loggers.base import Record, Run, require
+from systems.loggers.base import Package, Record, Run
 
 
 class TensorBoardLogger:
     """Writes to the run's `tensorboard` folder, against environment steps."""
 
+    package = Package("tensorboardX", "tensorboard")
+
     def __init__(self, run: Run) -> None:
-        self._writer = require("tensorboardX", "tensorboard").SummaryWriter(
+        self._writer = self.package.load().SummaryWriter(
             str((run.folder / "tensorboard").absolute()),
             # What an interrupted process wrote after its last checkpoint is not shown twice.
             purge_step=run.first_update * run.timesteps_per_update + 1,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from systems.loggers.base import FINISHED, STATUS, Record, Run, require
+from systems.loggers.base import FINISHED, STATUS, Package, Record, Run
 
 
 class WandbLogger:
@@ -17,10 +17,12 @@ class WandbLogger:
         **options: any other argument of `wandb.init`.
     """
 
+    package = Package("wandb", "wandb")
+
     def __init__(
         self, run: Run, project: str = "ganno", mode: str = "offline", **options: Any
     ) -> None:
-        wandb = require("wandb", "wandb")
+        wandb = self.package.load()
         try:
             self._run = wandb.init(
                 project=project,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import jax
 import pytest
 
-from systems import rec_ippo, training
+from systems import harness, rec_ippo, training
 from systems.config import PPOConfig
 from systems.devices import make_mesh
 from systems.registry import SYSTEMS
@@ -69,3 +70,28 @@ def compiled_once(learner: Learner) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training, "SYSTEMS", _Once(learner))
         yield
+
+
+@pytest.fixture
+def work(monkeypatch, tmp_path):
+    """Commands check all that they are given, in an empty folder, and then do nothing."""
+    done: list[dict] = []
+
+    def train_nothing(env, config, **options):
+        (options["output_dir"] / "checkpoints").mkdir(parents=True, exist_ok=True)
+        (options["output_dir"] / "overrides.json").write_text(
+            options["documents"]["overrides.json"]
+        )
+        done.append({"env": env, "config": config, **options})
+        return SimpleNamespace(stopped_by=None)
+
+    def conduct_nothing(experiment, env, methods, store, *rest, **options):
+        done.append({"experiment": experiment, "env": env, "methods": methods, "store": store})
+
+    monkeypatch.setattr(training, "train", train_nothing)
+    monkeypatch.setattr(harness, "conduct", conduct_nothing)
+    monkeypatch.setattr("systems.command.protect_standard_streams", lambda: None)
+    # Hydra's logging would close streams that pytest captures.
+    monkeypatch.setattr("logging.config.dictConfig", lambda config: None)
+    monkeypatch.chdir(tmp_path)
+    return done

@@ -1,16 +1,12 @@
 import math
-from pathlib import Path
 
 import jax
 import pytest
-import yaml
 
 from systems.config import PPOConfig
 from systems.devices import available_cores, make_mesh
 from systems.registry import SYSTEMS
 from tests.toys import Recall
-
-CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 
 
 @pytest.mark.parametrize(
@@ -47,18 +43,6 @@ def test_the_papers_sizes():
     config = PPOConfig()
     assert config.num_sequences == 32
     assert config.num_updates == 195, "the steps left over would exceed the total"
-
-
-@pytest.mark.parametrize("system", list(SYSTEMS))
-def test_every_system_has_a_config_file_and_the_defaults_are_the_classs(system):
-    options = yaml.safe_load((CONFIGS / "system" / f"{system}.yaml").read_text())
-    assert options.pop("name") == system
-    for base in options.pop("defaults", []):
-        inherited = yaml.safe_load((CONFIGS / "system" / f"{base}.yaml").read_text())
-        options = inherited | options
-        options.pop("name")
-    assert PPOConfig.parse(options) == PPOConfig()
-    assert set(options) == set(PPOConfig.options())
 
 
 def test_an_unknown_system_is_answered_with_the_known_ones():

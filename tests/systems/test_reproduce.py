@@ -53,7 +53,7 @@ def compose(*overrides):
 
 def run(folder, *overrides):
     values = compose(*RUN, f"output_dir={folder}", *overrides)
-    return command.reproduce(values, "table1")
+    return command.run(ReproduceOptions.parse({**values, "name": "table1"}))
 
 
 def records(folder):
