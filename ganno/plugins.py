@@ -20,12 +20,12 @@ def load(names: str | Sequence[str] = ()) -> None:
     Raises:
         ValueError: if there is no such module, or importing it fails.
     """
-    importlib.invalidate_caches()
-    for entry_point in importlib.metadata.entry_points(group=GROUP):
-        _import(entry_point.module, f"the plugin {entry_point.name!r} of an installed package")
     here = os.getcwd()
     if not {here, ""} & set(sys.path):
         sys.path.insert(0, here)
+    importlib.invalidate_caches()
+    for entry_point in importlib.metadata.entry_points(group=GROUP):
+        _import(entry_point.module, f"the plugin {entry_point.name!r} of an installed package")
     for name in [names] if isinstance(names, str) else names:
         _import(name, f"plugins: the module {name!r}")
 

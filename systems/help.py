@@ -123,8 +123,13 @@ def _own(command: Command) -> list[Row]:
 def _opened(name: str, values: Mapping[str, Any]) -> Iterator[str]:
     if name == "train_on":
         yield "Options of training environments\n  train_on.X: as env.X, of agents' training alone"
-    else:
-        yield from _section(f"Options below {name}", _lines(options_below(name), values))
+        return
+    members = ""
+    if name == "logger":
+        from systems.loggers import LOGGERS
+
+        members = f" (the loggers are {', '.join(LOGGERS)})"
+    yield from _section(f"Options below {name}{members}", _lines(options_below(name), values))
 
 
 def _choices(command: Command, values: Mapping[str, Any]) -> Iterator[str]:

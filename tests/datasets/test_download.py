@@ -97,3 +97,37 @@ def test_the_layout_of_cifar10() -> None:
     for row, column, channel in ((0, 0, 0), (0, 1, 2), (31, 7, 1)):
         expected = record[1 + 1024 * channel + 32 * row + column]
         assert splits.x_test[0, row, column, channel] == expected
+
+
+def test_several_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("fashion_mnist", "cifar10"):
+        (tmp_path / f"{name}.npz").write_bytes(b"mine")
+    downloading.main(["fashion_mnist", "--folder", str(tmp_path), "cifar10"])
+    paths = [str(tmp_path / f"{name}.npz") for name in ("fashion_mnist", "cifar10")]
+    assert capsys.readouterr().out.splitlines() == paths
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["cifar10", "fashon_mnist"], "unknown dataset 'fashon_mnist' (did you mean 'fashion_mni"),
+        (["digits"], "dataset 'digits' needs no download; those that do: fashion_mnist, cifar10"),
+        (["cifar10", "--plugin", "no_such_module"], "'no_such_module' cannot be imported"),
+    ],
+)
+def test_mistakes_are_one_line_and_nothing_is_fetched(
+    names: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(downloading, "fetch", None)
+    with pytest.raises(SystemExit) as ended:
+        downloading.main([*names, "--folder", str(tmp_path)])
+    assert str(ended.value.code).startswith("error: ")
+    assert message in str(ended.value.code)
+    assert "\n" not in str(ended.value.code)
+
+
+def test_help_says_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        downloading.main(["--help"])
+    assert ended.value.code == 0
+    assert "one or more of fashion_mnist, cifar10" in capsys.readouterr().out

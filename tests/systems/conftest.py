@@ -92,6 +92,6 @@ def work(monkeypatch, tmp_path):
     monkeypatch.setattr(harness, "conduct", conduct_nothing)
     monkeypatch.setattr("systems.command.protect_standard_streams", lambda: None)
     # Hydra's logging would close streams that pytest captures.
-    monkeypatch.setattr("logging.config.dictConfig", lambda config: None)
+    monkeypatch.setattr("hydra._internal.logging_config.configure_logging", lambda *_: None)
     monkeypatch.chdir(tmp_path)
     return done
