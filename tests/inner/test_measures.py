@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ganno_env.inner import chunks, loss
 from ganno_env.inner.statistics import layer_statistics
 from ganno_env.networks import NETWORKS, build
-from ganno_env.types import Batch
+from ganno_env.types import Batch, Dataset, LayerSpec, Network
 from tests.small import small_env
 
 
@@ -145,3 +145,49 @@ def test_a_batch_is_a_tree():
     batch = Batch(images=jnp.zeros((3, 2, 2, 1), jnp.uint8), labels=jnp.zeros(3, jnp.int32))
     assert batch.size == 3
     assert dataclasses.is_dataclass(batch)
+
+
+def counting_network(keeps_state):
+    """Logits of a single weight; it counts passes in training and tells training from the rest."""
+
+    def apply(params, state, images, train):
+        shift = 1.0 if train else 3.0
+        score = images.mean((1, 2, 3)) * params["layer"]["weight"] * shift
+        logits = jnp.stack([score, -score], axis=1)
+        return logits, {"passes": state["passes"] + train} if keeps_state else {}
+
+    def init(key):
+        return {"layer": {"weight": jnp.float32(0.5)}}, (
+            {"passes": jnp.int32(0)} if keeps_state else {}
+        )
+
+    return Network(name="counting", layers=(LayerSpec("layer", "linear"),), init=init, apply=apply)
+
+
+@pytest.mark.parametrize("keeps_state", [True, False])
+def test_training_and_evaluation_are_told_apart_and_a_kept_state_needs_its_batch_whole(
+    keeps_state, monkeypatch
+):
+    monkeypatch.setattr(chunks, "CACHE_BYTES", 1)
+    monkeypatch.setattr(loss, "chunk_size", lambda *args, **kwargs: 2)
+    images = np.random.default_rng(0).integers(0, 256, (6, 2, 2, 1), np.uint8)
+    split = Batch(images=jnp.asarray(images), labels=jnp.array([0, 1, 0, 1, 1, 0]))
+    data = Dataset(
+        name="noise", train=split, validation=split, test=split, num_classes=2, mean=(0.5,),
+        std=(0.25,),
+    )  # fmt: skip
+    network = counting_network(keeps_state)
+    params, state = network.init(jax.random.key(0))
+    score = (images.astype(np.float64).mean((1, 2, 3)) / 255.0 - 0.5) / 0.25 * 0.5
+
+    def by_hand(score):
+        wrong_way = np.where(np.asarray(split.labels) == 0, -2 * score, 2 * score)
+        return np.log1p(np.exp(wrong_way)).mean(), (wrong_way < 0).mean()
+
+    value, accuracy, new_state, gradient = loss.batch_gradient(params, network, state, data, split)
+    np.testing.assert_allclose((value, accuracy), by_hand(score), rtol=1e-5)
+    slope = (by_hand(score * 1.001)[0] - by_hand(score * 0.999)[0]) / (0.002 * 0.5)
+    np.testing.assert_allclose(gradient["layer"]["weight"], slope, rtol=1e-4)
+    assert new_state == ({"passes": 1} if keeps_state else {})
+    measured = loss.evaluate(params, network, state, data, split)
+    np.testing.assert_allclose(measured, by_hand(3 * score), rtol=1e-5)

@@ -10,6 +10,7 @@ import logging
 import pickle
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +19,7 @@ import optax
 import pytest
 from flax import serialization
 
+from ganno_env.controls import WEIGHT_DECAY
 from ganno_env.inner import example_indices, velo
 from tests.inner.test_oracle import BATCH, StockCnn2, assert_close
 from tests.small import small_env
@@ -132,6 +134,44 @@ def test_a_missing_file_is_one_error(tmp_path):
 def test_runs_that_velo_was_not_made_for_are_refused(tmp_path, num_updates):
     with pytest.raises(ValueError, match=f"{num_updates} updates"):
         velo.velo(tmp_path / "params", num_updates)
+
+
+def test_decay_joins_the_gradient_and_the_loss_that_the_library_is_given():
+    """By a library of our own in its place, which takes half of the gradient as its update."""
+    seen = []
+
+    def update(gradient, state, params, *, extra_args):
+        seen.append(extra_args)
+        return jax.tree.map(lambda leaf: 0.5 * leaf, gradient), state + 1
+
+    library = optax.GradientTransformationExtraArgs(lambda params: 7, update)
+    decay = 0.1
+    chain = optax.chain(
+        optax.stateless(velo._make_room),
+        WEIGHT_DECAY.stage({"a": decay}),
+        velo._with_decay(library),
+    )
+    params = {"a": {"w": jnp.array([1.0, -2.0, 3.0])}}
+    gradient = {"a": {"w": jnp.array([0.5, 0.25, -1.0])}}
+    state = chain.init(params)
+    direction, state = chain.update(gradient, state, params, value=jnp.float32(2.0))
+    w, g = (np.asarray(tree["a"]["w"]) for tree in (params, gradient))
+    np.testing.assert_allclose(direction["a"]["w"], -0.5 * (g + decay * w), rtol=1e-6)
+    np.testing.assert_allclose(seen[0]["loss"], 2.0 + decay * (w**2).sum(), rtol=1e-6)
+    assert state[-1] == 8
+
+
+def test_weights_are_compared_with_the_models_shapes(tmp_path):
+    model = SimpleNamespace(init=lambda key: {"a": jnp.zeros((3, 2)), "b": jnp.zeros(4)})
+    right = {"a": np.ones((3, 2)), "b": np.arange(4.0)}
+    assert_close(velo._checked(right, model, tmp_path), right, 0.0)
+    for wrong, message in (
+        ({"a": np.ones((3, 2))}, r"\['b'\] is absent, not \(4,\)"),
+        ({"a": np.ones((2, 3)), "b": np.ones(4)}, r"\['a'\] is \(2, 3\), not \(3, 2\)"),
+        (right | {"c": np.ones(1)}, r"\['c'\] is \(1,\), not absent"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            velo._checked(wrong, model, tmp_path)
 
 
 @pytest.fixture(scope="module")

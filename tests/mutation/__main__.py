@@ -42,16 +42,6 @@ def _draw(seed: int, mutant: Mutant) -> str:
     return hashlib.sha256(f"{seed} {mutant.key}".encode()).hexdigest()
 
 
-def is_equivalent(mutant: Mutant, equivalent: list[dict[str, str]]) -> bool:
-    """Whether the configuration lists a mutant as the same program."""
-    return any(
-        entry["module"] == mutant.module
-        and entry["line"] in mutant.line
-        and (entry["was"], entry["becomes"]) == (mutant.was, mutant.becomes)
-        for entry in equivalent
-    )
-
-
 def summary(results: list[dict]) -> str:
     """A line for each module and one for all: mutants, those killed, and the score."""
     lines = ["module                             mutants  killed  survived  equivalent  score"]
@@ -99,6 +89,7 @@ def _results(mutants: list[Mutant], config: dict, out: Path) -> Iterator[dict]:
     """Runs what has not been run yet, and gives every mutant's result."""
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(".cache/jax").resolve()))
     worker = Worker()
+    equivalent = {key for entry in config.get("equivalent", []) for key in entry["keys"]}
     path = out / "results.jsonl"
     lines = path.read_text().splitlines() if path.is_file() else []
     known = {result["key"]: result for result in map(json.loads, lines)}
@@ -119,7 +110,7 @@ def _results(mutants: list[Mutant], config: dict, out: Path) -> Iterator[dict]:
     for number, mutant in enumerate(mutants):
         if mutant.key not in known:
             start = time.monotonic()
-            if is_equivalent(mutant, config.get("equivalent", [])):
+            if mutant.key in equivalent:
                 outcome, spent = "equivalent", 0.0
             else:
                 log = out / f"{mutant.key}.log"

@@ -46,3 +46,9 @@ def test_normalised_advantages():
     normalised = np.asarray(losses.normalise_advantages(advantage))
     np.testing.assert_allclose(normalised, (advantage - advantage.mean()) / advantage.std(), 1e-5)
     assert np.isfinite(losses.normalise_advantages(np.ones((3,), np.float32))).all()
+
+
+def test_hardly_any_spread_in_advantages_is_not_blown_up():
+    """The deviation has 1e-8 added: one of 1e-8 becomes half a unit, not a whole one."""
+    advantage = np.array([0.0, 2e-8], np.float32)
+    np.testing.assert_allclose(losses.normalise_advantages(advantage), [-0.5, 0.5], rtol=1e-3)
