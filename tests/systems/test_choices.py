@@ -68,9 +68,6 @@ def test_a_run_of_a_sweep_that_fails_is_named_and_the_others_go_on(work, capsys)
 
 
 PLUGIN = """
-    import dataclasses
-    import jax.numpy as jnp
-    import optax
     from ganno_env.networks import NETWORKS, mlp
     from ganno_env.observations import FEATURES
     from ganno_env.rewards import REWARDS
@@ -78,8 +75,8 @@ PLUGIN = """
     from systems import rec_ippo
     from systems.registry import SYSTEMS
 
-    NETWORKS.add("own_net", mlp.mlp)
-    FEATURES.add("own_feature", dataclasses.replace(FEATURES["progress"], name="own_feature"))
+    NETWORKS.add("own_net", mlp)
+    FEATURES.add("own_feature", FEATURES["progress"])
     REWARDS.add("own_reward", REWARDS["accuracy"])
     SCHEDULES.add("own_schedule", SCHEDULES["constant"])
     SYSTEMS.add("own_system", rec_ippo.make_learner)

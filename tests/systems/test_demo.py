@@ -101,13 +101,13 @@ def test_evaluation_leaves_what_is_not_its_own(folder, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "checkpoint=PATH is missing"),
+        ([], "checkpoint=VALUE is missing; it must be pretrained, a policy's file"),
         (["checkpoint=nowhere"], "there is no policy at nowhere"),
         (["checkpoint={policy}", "schedules=[cosin]"], "did you mean 'cosine'"),
         (["checkpoint={policy}", "learning_rates=[2]"], "numbers from 0 to 1"),
         (["checkpoint={policy}", "seeds=[]"], "it must be a list without repetition"),
         (["checkpoint={policy}", "env.features=log"], "the policy was trained on other features"),
-        (["checkpoint={policy}", "env.batchsize=3"], "did you mean 'batch_size'"),
+        (["checkpoint={policy}", "env.batchsize=3"], "did you mean 'env.batch_size'"),
     ],
 )
 def test_bad_arguments_are_one_line(folder, arguments, message):
