@@ -77,6 +77,19 @@ def test_what_a_training_writes(run):
     check("`policy.npz`", [header])
 
 
+def test_the_documents_code_reads_what_is_written(run, tmp_path, monkeypatch, capsys):
+    write(outcome("table5"), tmp_path / "results" / "table1", {}, Console(quiet=True))
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "FOLDER").symlink_to(run)
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "docs" / "files.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", text, re.S)
+    assert len(blocks) >= 3
+    for block in blocks:
+        exec(compile(block, "docs/files.md", "exec"), {})
+    assert "learning_rate" in capsys.readouterr().out
+
+
 def test_what_a_table_writes(tmp_path):
     made = outcome("table5")
     write(made, tmp_path, {"options": {"seeds": [0]}}, Console(quiet=True))
