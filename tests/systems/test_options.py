@@ -47,8 +47,8 @@ NEEDED = {
         (TrainOptions, "output_dir", 1.5, "a path or null"),
         (TrainOptions, "resume", "", "a path"),
         (TrainOptions, "env", 3, "a mapping of ganno_env.make_env's options"),
-        (TrainOptions, "logger", "console", "a mapping of names to values"),
-        (TrainOptions, "logger", {"console": 3}, "a mapping of names to values"),
+        (TrainOptions, "logger", 3.5, "the name of a logger, or a list of them"),
+        (TrainOptions, "logger", {"console": 3}, "the name of a logger, or a list of them"),
         (TrainOptions, "system", None, "a mapping of options"),
         (EvaluateOptions, "seeds", 0, "a list of different whole numbers"),
         (EvaluateOptions, "seeds", [0, 0], "a list without repetition"),
@@ -107,7 +107,8 @@ def test_a_folder_or_policy_may_be_called_a_number():
 
 
 def test_no_loggers_are_a_choice():
-    assert TrainOptions.parse({"env": {}}).logger == {}
+    assert TrainOptions.parse({"env": {}, "logger": []}).loggers == {}
+    assert TrainOptions.parse({"env": {}, "logger": "jsonl"}).loggers == {"jsonl": {}}
 
 
 def test_an_experiment_is_a_part_of_what_is_reproduced():

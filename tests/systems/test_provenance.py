@@ -22,6 +22,7 @@ from ganno_env.inner import OPTIMISERS, Optimiser
 from systems import agents, networks
 from systems import reproduce as command
 from systems.normalisation import initial_statistics
+from systems.options import ReproduceOptions
 from systems.policy import FILE_NAME, load_policy, make_policy, save_policy
 from systems.runs import TrainingRun
 from systems.training import TrainResult
@@ -220,9 +221,9 @@ def test_agents_after_some_episodes_are_of_the_same_training(tmp_path):
     options = [
         "experiment=figure1", *SIZES, f"output_dir={folder}", "++system.total_timesteps=128",
         "methods=[episode_40,ganno]", "agents.episode_40.episodes=10",
-        "system.anneal_learning_rates=true", "++env.network=cnn2",
+        "++system.anneal_learning_rates=true", "++env.network=cnn2",
     ]  # fmt: skip
-    command.reproduce(compose(*options), "figure1")
+    command.run(ReproduceOptions.parse({**compose(*options), "name": "figure1"}))
     looked_in = load_policy(next((folder / "agents").glob("episode_40*")))
     whole = load_policy(next((folder / "agents").glob("ganno*")))
     updates = [p.information["training"]["updates"] for p in (looked_in, whole)]
@@ -235,7 +236,7 @@ def test_agents_after_some_episodes_are_of_the_same_training(tmp_path):
     # Of a policy that is there already, it is that policy's own training.
     given = next((folder / "agents").glob("ganno*"))
     options += [f"checkpoint={given}", "training_seed=5", "++system.gamma=0.1"]
-    command.reproduce(compose(*options), "figure1")
+    command.run(ReproduceOptions.parse({**compose(*options), "name": "figure1"}))
     assert len(list((folder / "agents").iterdir())) == 2
 
 

@@ -114,13 +114,17 @@ def test_a_signal_ends_the_run_after_its_update_and_it_can_go_on(
         def finish(self, summary):
             pass
 
-    before = signal.getsignal(number)
-    monkeypatch.setitem(LOGGERS._members, "killer", Killer)
-    stopped = train_for(UPDATES, tmp_path, loggers={"jsonl": None, "killer": None})
-    assert stopped.stopped_by is number
-    assert len(stopped.records) == 3
-    assert "finishing this update" in capfd.readouterr().err
-    assert signal.getsignal(number) is before
+    # Under nohup, or in the background of a script, a signal may be ignored; and then it stays so.
+    inherited = signal.signal(number, signal.SIG_DFL)
+    try:
+        monkeypatch.setitem(LOGGERS._members, "killer", Killer)
+        stopped = train_for(UPDATES, tmp_path, loggers={"jsonl": None, "killer": None})
+        assert stopped.stopped_by is number
+        assert len(stopped.records) == 3
+        assert "finishing this update" in capfd.readouterr().err
+        assert signal.getsignal(number) is signal.SIG_DFL
+    finally:
+        signal.signal(number, inherited)
     assert_same(train_for(UPDATES, tmp_path, resume=True), uninterrupted)
 
 
