@@ -25,3 +25,15 @@ hypothesis.settings.register_profile(
     "ganno", deadline=None, derandomize=True, max_examples=50, database=None
 )
 hypothesis.settings.load_profile("ganno")
+
+LONGEST = (
+    "test_processes", "test_demo", "test_reproduce", "test_dynamics", "test_registration",
+    "test_switches", "test_train_command", "test_contracts", "test_jumanji_wrappers",
+)  # fmt: skip
+"""Files that take minutes, the longest first: begun last, they would leave a core idle at the end."""
+
+
+def pytest_collection_modifyitems(items):
+    """Puts the longest files first. Files stay whole, and their tests in order."""
+    rank = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path.stem, len(rank)))
