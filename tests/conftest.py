@@ -30,7 +30,7 @@ LONGEST = (
     "test_processes", "test_demo", "test_reproduce", "test_dynamics", "test_registration",
     "test_switches", "test_train_command", "test_contracts", "test_jumanji_wrappers",
 )  # fmt: skip
-"""Files that take minutes, the longest first: begun last, they would leave a core idle at the end."""
+"""Files that take minutes, the longest first: begun last, they would leave a core idle."""
 
 
 def pytest_collection_modifyitems(items):
