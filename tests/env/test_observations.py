@@ -145,3 +145,11 @@ def test_a_feature_of_ones_own_is_a_function_and_a_line(monkeypatch):
 def test_limits_that_are_none_are_refused(limits):
     with pytest.raises(ValueError, match="must be finite and increasing"):
         Feature(lambda view: jnp.float32(0), layerwise=False, limits=limits)
+
+
+def test_limits_of_features_are_those_that_are_documented():
+    assert FEATURES["progress"].limits == (0.0, 1.0)
+    assert FEATURES["initial_weight_decay"].limits == (0.0, 1.0)
+    assert FEATURES["trust_ratio"].limits == (0.0, 30.0)
+    assert FEATURES["log_trust_ratio"].limits == (-8.0, 3.0)
+    assert FEATURES["log_gradient_norm"].layerwise

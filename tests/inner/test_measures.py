@@ -82,6 +82,19 @@ def test_chunks_never_move_more_bytes_than_the_whole_batch(
         assert size * largest <= chunks.CACHE_BYTES < batch_size * largest
 
 
+def test_traffic_by_hand(monkeypatch):
+    monkeypatch.setattr(chunks, "CACHE_BYTES", 40)
+    held = chunks.Footprint(largest=10, total=30, parameters=7)
+    # Four of ten bytes stay in the cache; of eight, all is written and read again.
+    assert held.traffic(8, 4, accumulates=True) == 3 * 7
+    assert held.traffic(8, 4, accumulates=False) == 0
+    assert held.traffic(8, 8, accumulates=True) == 2 * 8 * 30
+    assert held.traffic(8, 1, accumulates=True) == 7 * 3 * 7
+    assert held.cheapest(8, accumulates=True) == 4
+    assert chunks.divisors(12) == [1, 2, 3, 4, 6, 12]
+    assert chunks.divisors(1) == [1]
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_networks_footprint_is_known(name):
     shape = (8, 8, 1)
