@@ -1,19 +1,20 @@
-"""Every type that crosses rooms.
+"""Every type that crosses packages.
 
 Array shapes use these letters: L layers (= agents), F features, A actions, N examples, H W C image
-height, width and channels, K classes. Sizes are static; values live on the device.
+height, width and channels, K outputs. Sizes are static; values live on the device.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import chex
 import jax
-from jaxtyping import Array, Bool, Float, Int, UInt8
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, Shaped
 
 LayerKind: TypeAlias = Literal["linear", "convolutional", "attention"]
 LAYER_KINDS: tuple[LayerKind, ...] = ("linear", "convolutional", "attention")
@@ -41,6 +42,28 @@ class LayerSpec:
 
 
 @dataclasses.dataclass(frozen=True)
+class InputSpec:
+    """What a network takes, for one example.
+
+    Attributes:
+        shape: (H, W, C) for an image, (T,) for a sequence of tokens.
+        num_tokens: the size of the vocabulary; None where inputs are numbers.
+    """
+
+    shape: tuple[int, ...]
+    num_tokens: int | None = None
+
+    def batch(self, num_examples: int) -> jax.ShapeDtypeStruct:
+        """The shape and type of so many examples: float32 numbers, or int32 tokens."""
+        dtype = jnp.float32 if self.num_tokens is None else jnp.int32
+        return jax.ShapeDtypeStruct((num_examples, *self.shape), dtype)
+
+    def __str__(self) -> str:
+        kind = "numbers" if self.num_tokens is None else f"tokens of {self.num_tokens} kinds"
+        return f"{list(self.shape)} {kind}"
+
+
+@dataclasses.dataclass(frozen=True)
 class Network:
     """A network as a pair of pure functions and the layers they are made of.
 
@@ -48,46 +71,50 @@ class Network:
         name: what it was built as, for messages and tables.
         layers: the parameterised layers in order of depth; there is one agent for each.
         init: `key -> (params, network_state)`.
-        apply: `(params, network_state, images, train) -> (logits, network_state)`, with `images`
-            float32 [N, H, W, C], already normalised, and `logits` float32 [N, K].
+        apply: `(params, network_state, inputs, train) -> (outputs, network_state)`, with `inputs`
+            as `InputSpec` and `Task.prepare` have them, and `outputs` float32 [N, ..., K].
     """
 
     name: str
     layers: tuple[LayerSpec, ...]
     init: Callable[[PRNGKey], tuple[Params, NetworkState]]
     apply: Callable[
-        [Params, NetworkState, Float[Array, "N H W C"], bool],
-        tuple[Float[Array, "N K"], NetworkState],
+        [Params, NetworkState, Shaped[Array, "N ..."], bool],
+        tuple[Float[Array, "N ... K"], NetworkState],
     ]
 
 
 @chex.dataclass(frozen=True)
 class Batch:
-    """Examples as they are stored: images stay bytes until they are used."""
+    """Examples as they are stored: bytes stay bytes until they are used."""
 
-    images: UInt8[Array, "N H W C"]
-    labels: Int[Array, " N"]
+    inputs: Shaped[Array, "N ..."]
+    targets: Shaped[Array, "N ..."]
 
     @property
     def size(self) -> int:
         """The number of examples, N."""
-        return int(self.labels.shape[0])
+        return int(self.targets.shape[0])
 
 
 @functools.partial(
     jax.tree_util.register_dataclass,
     data_fields=["train", "validation", "test"],
-    meta_fields=["name", "num_classes", "mean", "std", "source"],
+    meta_fields=["name", "num_classes", "source", "task"],
 )
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-    """Three splits that never mix, and how to normalise their images.
+    """Examples in three splits that never mix.
 
-    `train` is what networks learn from; `validation`, held out from the official training set, is
-    what agents observe and are rewarded by; `test`, the official test set, is for the figures in
-    tables alone. Images are normalised as `(images / 255 - mean) / std`, per channel, with the
-    statistics of `train`. `source` says where the images are from and whether they are the official
-    ones, for a record of results to repeat.
+    Attributes:
+        name: what it is registered as.
+        train: what networks learn from.
+        validation: held out from the official training set; what agents observe and are rewarded
+            by.
+        test: the official test set, for the figures in tables alone.
+        num_classes: targets are whole numbers from 0 to this, exclusive.
+        source: where the examples are from and whether they are the official ones.
+        task: a name in `TASKS`: what is usually learned of it.
     """
 
     name: str
@@ -95,15 +122,56 @@ class Dataset:
     validation: Batch
     test: Batch
     num_classes: int
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
     source: str = ""
+    task: str = "image_classification"
 
-    @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """Height, width and channels of an image."""
-        height, width, channels = self.train.images.shape[1:]
-        return int(height), int(width), int(channels)
+
+ExampleFunction: TypeAlias = Callable[
+    [Float[Array, "N ... K"], Shaped[Array, "N ..."]], Float[Array, " N"]
+]
+"""`(outputs, targets) -> values`, one for each example."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Metric:
+    """A measure of how well a network does.
+
+    Attributes:
+        per_example: its value for each example.
+        of_mean: what is reported, from the mean over examples; the mean itself by default.
+    """
+
+    per_example: ExampleFunction
+    of_mean: Callable[[Float[Array, ""]], Float[Array, ""]] = lambda mean: mean
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Task:
+    """What is learned: data, what a network is given and has to give, and how that is judged.
+
+    Attributes:
+        name: the dataset's, and the task's own where that is not the dataset's usual one.
+        data: the examples, in three splits.
+        input_spec: what a network takes.
+        num_outputs: K, how many numbers a network gives for each target.
+        prepare: from inputs as they are stored, [N, ...], to what a network takes.
+        loss: each example's, which training minimises the mean of.
+        metrics: further measures by name. "accuracy" is always one, a fraction in [0, 1]: it is
+            what agents observe and are rewarded by, and what tables show.
+    """
+
+    name: str
+    data: Dataset
+    input_spec: InputSpec
+    num_outputs: int
+    prepare: Callable[[Shaped[Array, "N ..."]], Shaped[Array, "N ..."]]
+    loss: ExampleFunction
+    metrics: Mapping[str, Metric]
+
+    def __post_init__(self) -> None:
+        """Refuses a task without accuracy."""
+        if "accuracy" not in self.metrics:
+            raise ValueError(f"task {self.name!r} needs a metric called 'accuracy'")
 
 
 @chex.dataclass(frozen=True)
@@ -122,12 +190,14 @@ class Metrics:
 
     The training figures are means over the step's own minibatches, each taken before the update
     that it caused; the validation figures are of the whole validation split after the last update.
+    `others` are the task's further metrics, on the validation split, by name.
     """
 
     train_loss: Float[Array, ""]
     train_accuracy: Float[Array, ""]
     validation_loss: Float[Array, ""]
     validation_accuracy: Float[Array, ""]
+    others: dict[str, Float[Array, ""]]
 
 
 @chex.dataclass(frozen=True)
