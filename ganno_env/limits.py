@@ -17,6 +17,8 @@ Limits: TypeAlias = tuple[float, float]
 FRACTION: Limits = (0.0, 1.0)
 LOSS: Limits = (0.0, 10.0)
 """Cross-entropy in nats: guessing among 1,000 classes costs 6.9."""
+ANY_METRIC: Limits = (-1e5, 1e5)
+"""Of a task's further metrics: perplexity is below 22,027 where the loss is within its limits."""
 
 
 def within(values: Array, limits: Limits) -> Float[Array, "..."]:

@@ -26,13 +26,20 @@ class Registry(Mapping[str, T], Generic[T]):
         1
     """
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, derived: Callable[[], Mapping[str, T]] = dict) -> None:
+        """An empty registry.
+
+        Args:
+            kind: what its members are, for messages.
+            derived: members that follow from what is registered elsewhere; looked up each time.
+        """
         self.kind = kind
         self._members: dict[str, T] = {}
+        self._derived = derived
 
     def add(self, name: str, member: T) -> T:
         """Registers `member` and returns it; raises `ValueError` if the name is taken."""
-        if name in self._members:
+        if name in self:
             raise ValueError(f"{self.kind} {name!r} is registered already")
         self._members[name] = member
         return member
@@ -44,18 +51,18 @@ class Registry(Mapping[str, T], Generic[T]):
     def __getitem__(self, name: str) -> T:
         """The member; raises `ValueError`, listing the known names, if there is none."""
         try:
-            return self._members[name]
+            return self._members[name] if name in self._members else self._derived()[name]
         except (KeyError, TypeError):
-            raise ValueError(unknown(self.kind, name, self._members)) from None
+            raise ValueError(unknown(self.kind, name, self)) from None
 
     def __contains__(self, name: object) -> bool:
-        return name in self._members
+        return name in self._members or name in self._derived()
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._members)
+        return iter({**self._derived(), **self._members})
 
     def __len__(self) -> int:
-        return len(self._members)
+        return len({**self._derived(), **self._members})
 
 
 class NameIn(Allowed):

@@ -10,8 +10,8 @@ from jumanji import specs
 from jumanji.types import StepType, TimeStep
 
 from ganno_env.controls import LEARNING_RATE
-from ganno_env.limits import LOSS, within
-from ganno_env.observations import View, non_finite, observe
+from ganno_env.limits import ANY_METRIC, LOSS, within
+from ganno_env.observations import FeatureContext, non_finite, observe
 from ganno_env.types import Observation
 
 
@@ -30,40 +30,41 @@ def make_observation_spec(
 
 
 def make_timestep(
-    view: View, features: Sequence[str], single_agent: bool, reward: Float[Array, ""]
+    context: FeatureContext, features: Sequence[str], single_agent: bool, reward: Float[Array, ""]
 ) -> TimeStep[Observation]:
-    """The timestep of a state, whose `reward` all agents share.
+    """The timestep after what `context` tells of, whose `reward` all agents share.
 
-    An episode's end is a termination (discount 0). Its length is `view.time_limit`.
+    An episode's end is a termination (discount 0). Its length is `context.horizon`.
     """
-    state = view.state
-    agents = (1 if single_agent else len(view.layers),)
-    last = state.step_count >= view.time_limit
+    agents = (1 if single_agent else len(context.layers),)
+    last = context.step_count >= context.horizon
     step_type = jnp.where(
-        state.step_count == 0, StepType.FIRST, jnp.where(last, StepType.LAST, StepType.MID)
+        context.step_count == 0, StepType.FIRST, jnp.where(last, StepType.LAST, StepType.MID)
     )
     observation = Observation(
-        agents_view=observe(features, view, single_agent),
-        action_mask=jnp.ones((*agents, len(view.actions)), bool),
-        step_count=jnp.full(agents, state.step_count, jnp.int32),
+        agents_view=observe(features, context, single_agent),
+        action_mask=jnp.ones((*agents, len(context.actions)), bool),
+        step_count=jnp.full(agents, context.step_count, jnp.int32),
     )
     return TimeStep(
         step_type=step_type,
         reward=jnp.full(agents, reward, jnp.float32),
         discount=jnp.full(agents, 1.0 - last.astype(jnp.float32), jnp.float32),
         observation=observation,
-        extras=_scalars(view),
+        extras=_scalars(context),
     )
 
 
-def _scalars(view: View) -> dict[str, Float[Array, ""]]:
+def _scalars(context: FeatureContext) -> dict[str, Float[Array, ""]]:
     """For logs: numbers, whatever the network does."""
-    state, metrics = view.state, view.state.metrics
+    metrics = context.metrics
+    shown = dict.fromkeys([LEARNING_RATE.name, *(one.name for one in context.actions.acted)])
     return {
         "train_loss": within(metrics.train_loss, LOSS),
         "train_accuracy": metrics.train_accuracy,
         "validation_loss": within(metrics.validation_loss, LOSS),
         "validation_accuracy": metrics.validation_accuracy,
-        "learning_rate": jnp.mean(state.controls[LEARNING_RATE.name]),
-        "diverged": non_finite(view),
+        **{f"validation_{k}": within(v, ANY_METRIC) for k, v in metrics.others.items()},
+        **{name: jnp.mean(context.controls[name]) for name in shown},
+        "diverged": non_finite(context),
     }

@@ -1,9 +1,9 @@
-"""What a control is, and where its initial value comes from."""
+"""What a control is: a hyperparameter with a value for each layer."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, TypeAlias
 
 import jax
@@ -13,30 +13,39 @@ from jaxtyping import Array, Float
 
 from ganno_env.types import Params
 
-LayerValues = dict[str, Float[Array, ""]]
+LayerValues: TypeAlias = dict[str, Float[Array, ""]]
 """A control's value for each layer, by the layer's name."""
+Hyperparameters: TypeAlias = Mapping[str, LayerValues]
+"""Each control's value for each layer, by the control's name and then the layer's."""
 Place: TypeAlias = Literal["gradient", "direction", "step"]
-"""Where a control applies: to the gradient, to the optimiser's direction, or to the step made of
+"""Where a stage applies: to the gradient, to the optimiser's direction, or to the step made of
 it."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Control:
-    """A hyperparameter with a value for each layer.
+    """A hyperparameter with a value for each layer, which agents may set or which is fixed.
 
     Attributes:
         name: its key in `State.controls`.
         bounds: every value is clipped to these.
-        initial_range: the usual bounds of the log-uniform initial value.
-        stage: from the layers' values, the optax stage that applies them; it keeps no state.
+        initial_range: the usual bounds of the log-uniform initial value; equal for a fixed one.
+        actions: what agents that set it may do, unless the environment says otherwise; see
+            `ActionSet`.
+        stage: from the layers' values, the optax stage that applies them, which keeps no state.
+            None for what applies only inside of optimisers that take it (`Optimiser.takes`).
         place: what the stage is applied to. Stages of one place follow one another as registered.
+        optional: whether an environment that neither acts on it nor gives its initial value does
+            without it. The optimiser's own constant then holds.
     """
 
     name: str
     bounds: tuple[float, float]
     initial_range: tuple[float, float]
-    stage: Callable[[LayerValues], optax.GradientTransformation]
-    place: Place
+    actions: tuple[str, ...] = ("noop", "*1.10", "/1.10")
+    stage: Callable[[LayerValues], optax.GradientTransformation] | None = None
+    place: Place = "direction"
+    optional: bool = False
 
     def check_initial(self, initial: float | Sequence[float]) -> tuple[float, float]:
         """The range [low, high] that `initial`, a value or a range, stands for.
@@ -67,7 +76,7 @@ class Control:
         if low <= least < most <= high:
             return float(least), float(most)
         raise ValueError(
-            f"{self.name}_bounds={bounds}; they must be [low, high] with "
+            f"bounds={bounds} of {self.name}; they must be [low, high] with "
             f"{low} <= low < high <= {high}"
         )
 
@@ -79,7 +88,7 @@ def clip(values: Float[Array, "..."], bounds: tuple[float, float]) -> Float[Arra
 
 
 def scale_layers(tree: Params, values: LayerValues) -> Params:
-    """Multiplies all that each layer holds by that layer's value."""
+    """All that each layer holds, multiplied by that layer's value."""
     return {
         name: jax.tree.map(lambda leaf, value=values[name]: leaf * value, layer)
         for name, layer in tree.items()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -18,8 +18,30 @@ Ranges = dict[str, tuple[float, float]]
 """The range [low, high] of each control's initial value, by name."""
 
 
+def present(
+    controls: Registry[Control], acted: Collection[str], given: Collection[str]
+) -> dict[str, Control]:
+    """The controls that an environment has: all but optional ones that it says nothing of.
+
+    Args:
+        controls: those there are.
+        acted: names of those that agents set.
+        given: names of those whose initial values the environment gives.
+
+    Raises:
+        ValueError: for an unknown control.
+    """
+    for name in given:
+        controls[name]
+    return {
+        name: control
+        for name, control in controls.items()
+        if not control.optional or name in acted or name in given
+    }
+
+
 def initial_ranges(
-    controls: Registry[Control], named: Mapping[str, Initial], others: Mapping[str, Initial]
+    controls: Mapping[str, Control], named: Mapping[str, Initial], others: Mapping[str, Initial]
 ) -> Ranges:
     """Each control's range: the one given, or its own `initial_range`.
 
@@ -29,10 +51,9 @@ def initial_ranges(
         others: the same, of controls that are not.
 
     Raises:
-        ValueError: for an unknown control, one given twice, or a value that it cannot have.
+        ValueError: for one given twice, or a value that it cannot have.
     """
     for name in others:
-        controls[name]
         if name in named:
             raise ValueError(f"initial_controls has {name!r}; give {name}={others[name]!r} instead")
     given = {**named, **others}

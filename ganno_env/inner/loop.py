@@ -10,16 +10,14 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
 
-from ganno_env.controls import CONTROLS, Control
-from ganno_env.controls.base import Place
+from ganno_env.controls import Control, Hyperparameters
 from ganno_env.inner.loss import batch_gradient, evaluate
-from ganno_env.inner.optimisers import Optimiser
 from ganno_env.inner.replicas import replicated
 from ganno_env.inner.statistics import layer_statistics
+from ganno_env.optimisers import Optimiser, own_state, stages, update_direction
 from ganno_env.types import (
     Batch,
     Controls,
-    Dataset,
     InnerState,
     LayerStatistics,
     Metrics,
@@ -27,6 +25,7 @@ from ganno_env.types import (
     NetworkState,
     Params,
     PRNGKey,
+    Task,
 )
 
 
@@ -41,18 +40,16 @@ class Gradient(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class InnerLoop:
-    """Trains `network` on `dataset.train` with `optimiser` and layerwise `controls`.
+    """Training of `network` on `task` with `optimiser` and layerwise `controls`.
 
-    Everything here is a pure function of its arguments. `controls` hold each hyperparameter's
+    Everything here is a pure function of its arguments. Those called `controls` hold each control's
     value for each layer, [L], or [tau, L] where every update has its own.
     """
 
     network: Network
-    dataset: Dataset
+    task: Task
     optimiser: Optimiser
-    controls: tuple[Control, ...] = dataclasses.field(
-        default_factory=lambda: tuple(CONTROLS.values())
-    )
+    controls: tuple[Control, ...]
 
     @property
     def layer_names(self) -> tuple[str, ...]:
@@ -62,22 +59,20 @@ class InnerLoop:
     def init(self, key: PRNGKey) -> InnerState:
         """A freshly initialised network with no update made."""
         params, network_state = self.network.init(key)
-        zeros = {
-            control.name: jnp.zeros((len(self.layer_names),), jnp.float32)
-            for control in self.controls
-        }
+        zeros = jnp.zeros((len(self.layer_names),), jnp.float32)
+        direction = self._direction({control.name: zeros for control in self.controls})
         return InnerState(
             params=params,
             network_state=network_state,
-            optimiser_state=self._direction(zeros).init(params),
+            optimiser_state=direction.init(params),
             num_updates=jnp.int32(0),
         )
 
-    def first_look(
+    def initial_metrics(
         self, state: InnerState, controls: Controls, indices: Int[Array, " B"]
     ) -> tuple[Metrics, LayerStatistics]:
         """What `step` would measure, had it seen the batch at `indices` and made no update."""
-        return replicated(self._first_look)(state, controls, indices)
+        return replicated(self._initial_metrics)(state, controls, indices)
 
     def step(
         self, state: InnerState, controls: Controls, indices: Int[Array, "tau B"]
@@ -94,16 +89,17 @@ class InnerLoop:
         """
         return replicated(self._step)(state, controls, indices)
 
-    def evaluate(self, state: InnerState, split: Batch) -> tuple[Array, Array]:
-        """Mean loss and accuracy on `split`, such as the test split."""
-        measure = replicated(
-            lambda params, network_state: evaluate(
-                params, self.network, network_state, self.dataset, split
-            )
-        )
-        return measure(state.params, state.network_state)
+    def evaluate(self, state: InnerState, split: Batch) -> tuple[Array, dict[str, Array]]:
+        """Mean loss and metrics on `split`, such as the test split."""
+        return replicated(lambda state: self.evaluate_once(state, split))(state)
 
-    def _first_look(
+    def evaluate_once(self, state: InnerState, split: Batch) -> tuple[Array, dict[str, Array]]:
+        """`evaluate` of a single network, whatever `jax.vmap` should make of it."""
+        own = own_state(self.optimiser, self.controls, state.optimiser_state)
+        params = self.optimiser.evaluation_params(own, state.params)
+        return evaluate(params, self.network, state.network_state, self.task, split)
+
+    def _initial_metrics(
         self, state: InnerState, controls: Controls, indices: Int[Array, " B"]
     ) -> tuple[Metrics, LayerStatistics]:
         gradient, _, _ = self._gradient(state, controls, indices)
@@ -131,7 +127,8 @@ class InnerLoop:
         self, state: InnerState, controls: Controls, indices: Int[Array, " B"]
     ) -> tuple[InnerState, Gradient]:
         gradient, network_state, optimiser_state = self._gradient(state, controls, indices)
-        to_step = optax.chain(*self._stages("step", controls))
+        hyperparameters = self._by_layer(controls)
+        to_step = optax.chain(*stages("step", self.optimiser, self.controls, hyperparameters))
         step, _ = to_step.update(gradient.direction, to_step.init(state.params), state.params)
         state = InnerState(
             params=optax.apply_updates(state.params, step),
@@ -144,9 +141,9 @@ class InnerLoop:
     def _gradient(
         self, state: InnerState, controls: Controls, indices: Int[Array, " B"]
     ) -> tuple[Gradient, NetworkState, optax.OptState]:
-        batch = jax.tree.map(lambda x: x[indices], self.dataset.train)
+        batch = jax.tree.map(lambda x: x[indices], self.task.data.train)
         loss, accuracy, network_state, gradient = batch_gradient(
-            state.params, self.network, state.network_state, self.dataset, batch
+            state.params, self.network, state.network_state, self.task, batch
         )
         # Optax counts updates in integers and raises floats to them, whatever the user has set.
         with jax.numpy_dtype_promotion("standard"):
@@ -156,32 +153,23 @@ class InnerLoop:
         return Gradient(loss, accuracy, gradient, direction), network_state, optimiser_state
 
     def _direction(self, controls: Controls) -> optax.GradientTransformationExtraArgs:
-        """Gradient to direction of descent: all but the learning rate and the sign."""
-        return optax.with_extra_args_support(
-            optax.chain(
-                *self._stages("gradient", controls),
-                self.optimiser.direction,
-                *self._stages("direction", controls),
-                self.optimiser.rescaling,
-            )
-        )
+        """Gradient to direction of ascent: all but the learning rate and the sign."""
+        return update_direction(self.optimiser, self.controls, self._by_layer(controls))
 
-    def _stages(self, place: Place, controls: Controls) -> list[optax.GradientTransformation]:
-        return [
-            control.stage(dict(zip(self.layer_names, controls[control.name], strict=True)))
+    def _by_layer(self, controls: Controls) -> Hyperparameters:
+        return {
+            control.name: dict(zip(self.layer_names, controls[control.name], strict=True))
             for control in self.controls
-            if control.place == place
-        ]
+        }
 
     def _measure(self, state: InnerState, last: Gradient) -> tuple[Metrics, LayerStatistics]:
-        validation_loss, validation_accuracy = evaluate(
-            state.params, self.network, state.network_state, self.dataset, self.dataset.validation
-        )
+        loss, measured = self.evaluate_once(state, self.task.data.validation)
         metrics = Metrics(
             train_loss=last.loss,
             train_accuracy=last.accuracy,
-            validation_loss=validation_loss,
-            validation_accuracy=validation_accuracy,
+            validation_loss=loss,
+            validation_accuracy=measured["accuracy"],
+            others={name: x for name, x in measured.items() if name != "accuracy"},
         )
         return metrics, layer_statistics(
             self.layer_names, state.params, last.gradient, last.direction

@@ -23,7 +23,8 @@ import optax
 from flax import serialization
 from jaxtyping import Array, Float
 
-from ganno_env.inner.optimisers import Optimiser
+from ganno_env.controls import WEIGHT_DECAY, Hyperparameters, LayerValues, scale_layers
+from ganno_env.optimisers.base import Optimiser
 from ganno_env.types import Params
 
 MODEL = {"lstm_hidden_size": 512, "param_inits": 256, "use_bugged_loss_features": False}
@@ -90,27 +91,29 @@ def velo(weights: Path | str, num_updates: int) -> Optimiser:
     model = hyper_v2.HyperV2(**MODEL)
     optimiser = model.opt_fn(_checked(theta, model, Path(weights)))
     library = opt_to_optax.opt_to_optax_opt(optimiser, num_steps=num_updates)
-    return Optimiser(direction=optax.stateless(_make_room), rescaling=_with_decay(library))
 
+    def build(hyperparameters: Hyperparameters) -> optax.GradientTransformationExtraArgs:
+        return _with_decay(library, hyperparameters[WEIGHT_DECAY.name])
 
-def _make_room(gradient: Params, params: Params) -> Params:
-    """Two rows of each leaf, the gradient and 0: weight decay, added to both, is the second."""
-    return jax.tree.map(lambda leaf: jnp.stack([leaf, jnp.zeros_like(leaf)]), gradient)
+    return Optimiser(build, takes={WEIGHT_DECAY.name})
 
 
 def _with_decay(
-    library: optax.GradientTransformationExtraArgs,
+    library: optax.GradientTransformationExtraArgs, weight_decay: LayerValues
 ) -> optax.GradientTransformationExtraArgs:
-    """The library's update, given the rows of `_make_room`, after weight decay, and the loss."""
+    """The library's update after weight decay has joined the gradient and the loss."""
 
     def update(
-        rows: Params, state: Any, params: Params, *, value: Float[Array, ""], **unused: Any
+        gradient: Params, state: Any, params: Params, *, value: Float[Array, ""], **unused: Any
     ) -> tuple[Params, Any]:
-        gradient, decay = (jax.tree.map(lambda leaf, row=row: leaf[row], rows) for row in (0, 1))
-        penalty = optax.tree.vdot(decay, params)
+        decay = scale_layers(params, weight_decay)
         # It asks for a key, and draws nothing.
-        extra_args = {"loss": value + penalty, "key": jax.random.PRNGKey(0)}
-        step, state = library.update(gradient, state, params, extra_args=extra_args)
+        extra_args = {
+            "loss": value + optax.tree.vdot(decay, params),
+            "key": jax.random.PRNGKey(0),
+        }
+        decayed = jax.tree.map(jnp.add, gradient, decay)
+        step, state = library.update(decayed, state, params, extra_args=extra_args)
         return jax.tree.map(jnp.negative, step), state
 
     return optax.GradientTransformationExtraArgs(library.init, update)

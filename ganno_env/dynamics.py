@@ -1,0 +1,86 @@
+"""How a network's training begins and goes on: the environment's states, without agents."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ganno_env.config import TaskConfig
+from ganno_env.inner import InnerLoop, example_indices
+from ganno_env.types import Metrics, PRNGKey, State
+
+
+def initial_state(
+    inner: InnerLoop,
+    config: TaskConfig,
+    key: PRNGKey,
+    initial: dict[str, Float[Array, ""]],
+    num_agents: int,
+) -> State:
+    """The state before any update, with a fresh network and data order.
+
+    Args:
+        inner: the loop that trains.
+        config: its sizes.
+        key: chooses the network's initial weights and the order of the data.
+        initial: each control's value in all layers, by name.
+        num_agents: how many act.
+    """
+    state_key, data_key, network_key = jax.random.split(key, 3)
+    controls = {name: jnp.full((len(inner.layer_names),), x) for name, x in initial.items()}
+    network = inner.init(network_key)
+    num_examples = config.task.data.train.size
+    indices = example_indices(data_key, jnp.uint32(0), config.batch_size, num_examples)
+    metrics, statistics = inner.initial_metrics(network, controls, indices)
+    return State(
+        key=state_key,
+        data_key=data_key,
+        inner=network,
+        controls=controls,
+        initial_controls=initial,
+        previous_action=jnp.zeros((num_agents,), jnp.int32),
+        metrics=metrics,
+        statistics=statistics,
+        step_count=jnp.int32(0),
+    )
+
+
+def advance(
+    inner: InnerLoop,
+    config: TaskConfig,
+    state: State,
+    values: dict[str, Float[Array, "branches tau L"]],
+) -> tuple[State, Metrics]:
+    """The state of the first branch after tau updates in each, and the metrics of each.
+
+    All branches start from the same state and see the same batches.
+
+    Args:
+        inner: the loop that trains.
+        config: its sizes.
+        state: where to start.
+        values: of some controls, by name; the others stay as they are.
+    """
+    shape = next(iter(values.values())).shape
+    tau, size = config.updates_per_step, config.batch_size
+    start = state.inner.num_updates.astype(jnp.uint32) * jnp.uint32(size)
+    num_examples = config.task.data.train.size
+    indices = example_indices(state.data_key, start, tau * size, num_examples)
+    held = {name: jnp.broadcast_to(x, shape) for name, x in state.controls.items()}
+    results = jax.vmap(inner.step, in_axes=(None, 0, None))(
+        state.inner, held | values, indices.reshape(tau, size)
+    )
+    network, metrics, statistics = jax.tree.map(lambda x: x[0], results)
+    after = dataclasses.replace(
+        state,
+        inner=network,
+        metrics=metrics,
+        statistics=statistics,
+        controls=state.controls | {name: x[0, -1] for name, x in values.items()},
+        previous_action=jnp.zeros_like(state.previous_action),
+        step_count=state.step_count + 1,
+    )
+    return after, results[1]

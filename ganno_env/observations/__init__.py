@@ -1,0 +1,18 @@
+"""What agents see: a table of small named features (paper, appendix D)."""
+
+from ganno_env.observations import features
+from ganno_env.observations.base import FEATURES, Feature, FeatureContext
+from ganno_env.observations.features import LAYER_DEPTHS, non_finite
+from ganno_env.observations.sets import FEATURE_SETS, observe, resolve_features
+
+__all__ = [
+    "FEATURES",
+    "FEATURE_SETS",
+    "LAYER_DEPTHS",
+    "Feature",
+    "FeatureContext",
+    "features",
+    "non_finite",
+    "observe",
+    "resolve_features",
+]
