@@ -261,18 +261,20 @@ class RunRecord:
     """One supervised run under some controller, step by step (T steps of tau updates each).
 
     Attributes:
-        learning_rates: each layer's, at each step's last update.
+        controls: the learning rate, and each other control that agents set, by name: each layer's
+            value at each step's last update.
         actions: each agent's, 0 where the controller takes none.
-        train_loss, train_accuracy, validation_loss, validation_accuracy: see `Metrics`.
+        train_loss, train_accuracy, validation_loss, validation_accuracy, others: see `Metrics`.
         test_accuracy: on the official test split, after each step (M = T) or the last (M = 1).
         seconds: the run's share of the time that it and those beside it took, compilation included.
     """
 
-    learning_rates: Float[Array, "T L"]
+    controls: dict[str, Float[Array, "T L"]]
     actions: Int[Array, "T agents"]
     train_loss: Float[Array, " T"]
     train_accuracy: Float[Array, " T"]
     validation_loss: Float[Array, " T"]
     validation_accuracy: Float[Array, " T"]
+    others: dict[str, Float[Array, " T"]]
     test_accuracy: Float[Array, " M"]
     seconds: Float[Array, ""]
