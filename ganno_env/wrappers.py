@@ -16,7 +16,6 @@ from jumanji.types import TimeStep
 from jumanji.wrappers import Wrapper
 
 from ganno_env.env import Initial, NetworkTraining
-from ganno_env.inner.loss import evaluate
 from ganno_env.inner.replicas import in_turn
 from ganno_env.types import Dataset, InnerState, Network, Observation, PRNGKey, State
 
@@ -45,11 +44,11 @@ class EvaluationEnv(Wrapper[State, specs.MultiDiscreteArray, Observation]):
         """Starts an episode."""
         return self._measured(*self._env.reset(key))
 
-    def begin(
+    def reset_from(
         self, key: PRNGKey, initial: dict[str, Float[Array, ""]]
     ) -> tuple[State, TimeStep[Observation]]:
-        """Starts an episode from given initial conditions: `NetworkTraining.begin`."""
-        return self._measured(*self._env.begin(key, initial))
+        """An episode from given initial conditions: `NetworkTraining.reset_from`."""
+        return self._measured(*self._env.reset_from(key, initial))
 
     def step(
         self, state: State, action: Int[Array, " agents"]
@@ -57,11 +56,11 @@ class EvaluationEnv(Wrapper[State, specs.MultiDiscreteArray, Observation]):
         """Plays a joint action."""
         return self._measured(*self._env.step(state, action))
 
-    def follow(
-        self, state: State, learning_rates: Float[Array, "tau L"]
+    def step_with_controls(
+        self, state: State, values: dict[str, Float[Array, "tau L"]]
     ) -> tuple[State, TimeStep[Observation]]:
-        """Makes a step at given learning rates: `NetworkTraining.follow`."""
-        return self._measured(*self._env.follow(state, learning_rates))
+        """A step with given controls: `NetworkTraining.step_with_controls`."""
+        return self._measured(*self._env.step_with_controls(state, values))
 
     def replace(self, **changes: Any) -> EvaluationEnv:
         """The same environment, some of whose constructor's arguments are changed."""
@@ -82,8 +81,7 @@ class EvaluationEnv(Wrapper[State, specs.MultiDiscreteArray, Observation]):
         # every environment would pay for the test split on every step.
         def measure() -> Float[Array, ""]:
             env = self._env
-            split = env.dataset.test
-            return evaluate(inner.params, env.network, inner.network_state, env.dataset, split)[1]
+            return env.inner.evaluate_once(inner, env.task.data.test)[1]["accuracy"]
 
         return jax.lax.cond(wanted, measure, lambda: jnp.float32(0))
 

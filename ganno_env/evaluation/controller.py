@@ -1,4 +1,4 @@
-"""What can set the learning rates of a run: schedules, policies and chance, behind one protocol."""
+"""What can set the controls of a run: schedules, policies and chance, behind one protocol."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ Decide = Callable[[NetworkTraining, Carry, TimeStep[Observation], PRNGKey], tupl
 
 @dataclasses.dataclass(frozen=True)
 class Controller:
-    """A way to set learning rates.
+    """A way to set controls.
 
     Attributes:
         name: its row in tables.
         begin: from the environment and the run's initial rate, what it carries along: arrays alone.
         decide: from that and what it sees, its decision. Controllers that differ in what they carry
             alone share this function, and with it a compiled program.
-        schedules: whether decisions are the layers' rates at each update, [tau, L], and not the
-            agents' actions, [agents].
+        schedules: whether decisions are the layers' learning rates at each update, [tau, L], and not
+            the agents' actions, [agents].
     """
 
     name: str

@@ -10,19 +10,19 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jaxtyping import Array, PyTree
 
 from ganno_env.controls import LEARNING_RATE, WEIGHT_DECAY
 from ganno_env.env import NetworkTraining
 from ganno_env.evaluation.controller import Carry, Controller, Decide
 from ganno_env.evaluation.methods import Method
-from ganno_env.inner import Optimiser
+from ganno_env.optimisers import Optimiser, update_direction
 from ganno_env.types import PRNGKey, State
 
 RATE, DECAY = 0.00314159, 0.0271828
@@ -48,14 +48,15 @@ def define(method: Method, env: NetworkTraining) -> dict[str, Any]:
         Plain JSON.
     """
     # Methods that change nothing share the environment, and with it what was compiled for it.
-    changed = env.replace(**dict(method.changes)) if method.changes else env
+    changed = method.variant.of(env)
     tried = {
         "controller": lambda: _digest(_decisions(method.controller, changed)),
         "optimiser": lambda: _updates(changed.optimiser),
     }
     found = {name: trial() for name, trial in tried.items() if name not in method.stated}
+    interface = method.variant.interface
     return {
-        "changes": {name: _shown(value) for name, value in method.changes},
+        "interface": None if interface is None else _shown(interface.options()),
         "learning_rate": method.learning_rate,
         "version": method.version,
         **found,
@@ -64,10 +65,10 @@ def define(method: Method, env: NetworkTraining) -> dict[str, Any]:
 
 
 def _shown(value: Any) -> Any:
-    """An argument as JSON; of an object, such as an optimiser, its type: it is tried besides."""
-    if isinstance(value, (list, tuple)) and not hasattr(value, "_fields"):
-        return [_shown(item) for item in value]
-    return value if isinstance(value, (str, int, float, type(None))) else type(value).__name__
+    """Names and numbers as JSON has them."""
+    if isinstance(value, Mapping):
+        return {name: _shown(item) for name, item in value.items()}
+    return [_shown(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def _decisions(controller: Controller, env: NetworkTraining) -> list[Any]:
@@ -111,7 +112,7 @@ def _made_up_state(env: NetworkTraining, step: int) -> State:
 @functools.lru_cache(maxsize=4)
 def _state_shapes(env: NetworkTraining) -> Any:
     initial = {LEARNING_RATE.name: jnp.float32(RATE), WEIGHT_DECAY.name: jnp.float32(DECAY)}
-    return jax.eval_shape(lambda key: env.begin(key, initial)[0], jax.random.PRNGKey(0))
+    return jax.eval_shape(lambda key: env.reset_from(key, initial)[0], jax.random.PRNGKey(0))
 
 
 @functools.lru_cache(maxsize=16)
@@ -121,9 +122,9 @@ def _updates(optimiser: Optimiser) -> str:
     random = np.random.default_rng(0)
     gradients = random.normal(size=(UPDATES, *shape)) * SCALES[:, None]
     params = {"layer": {"kernel": jnp.asarray(random.normal(size=shape), jnp.float32)}}
-    transformation = optax.with_extra_args_support(
-        optax.chain(optimiser.direction, optax.add_decayed_weights(DECAY), optimiser.rescaling)
-    )
+    values = {LEARNING_RATE.name: RATE, WEIGHT_DECAY.name: DECAY}
+    hyperparameters = {name: {"layer": jnp.float32(value)} for name, value in values.items()}
+    transformation = update_direction(optimiser, (WEIGHT_DECAY, LEARNING_RATE), hyperparameters)
 
     def update(carry: tuple[Any, Any], gradient: Any) -> tuple[tuple[Any, Any], Any]:
         params, state = carry

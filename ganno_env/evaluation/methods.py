@@ -11,8 +11,8 @@ from typing import Any, Literal, NamedTuple
 
 from ganno_env.env import NetworkTraining
 from ganno_env.evaluation.controller import Controller, random_controller, schedule_controller
-from ganno_env.evaluation.rollout import Changes, RunSpec
-from ganno_env.inner import velo
+from ganno_env.evaluation.rollout import RunSpec, Variant
+from ganno_env.optimisers import build, velo
 from ganno_env.registry import Registry
 from ganno_env.schedules import SCHEDULES
 
@@ -51,7 +51,7 @@ class Method:
     Attributes:
         name: the row's.
         controller: who sets the rates.
-        changes: what is not as in the table's environment, such as the optimiser.
+        variant: what is not as in the table's environment, such as the optimiser.
         weight_decay: its own, where it is not the table's.
         learning_rate: where it always starts from, if it has no column for each initial rate.
         is_agents, rate: see `Listed`.
@@ -63,7 +63,7 @@ class Method:
 
     name: str
     controller: Controller
-    changes: Changes = ()
+    variant: Variant = Variant()
     weight_decay: float | None = None
     learning_rate: float | None = None
     is_agents: bool = False
@@ -79,7 +79,7 @@ class Method:
             rate=self.rate,
             weight_decay=self.weight_decay,
             learning_rate=self.learning_rate,
-            actions=env.replace(**dict(self.changes)).actions.names,
+            actions=self.variant.of(env).actions.names,
         )
 
     def runs(self, learning_rate: float | None, weight_decay: float, seed: int) -> RunSpec:
@@ -88,7 +88,7 @@ class Method:
         if rate is None:
             raise ValueError(f"method {self.name!r} needs an initial learning rate")
         decay = weight_decay if self.weight_decay is None else self.weight_decay
-        return RunSpec(self.controller, rate, decay, seed, self.changes)
+        return RunSpec(self.controller, rate, decay, seed, self.variant)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,8 +109,11 @@ class Entry(NamedTuple):
 METHODS: Registry[Entry] = Registry("method")
 
 
-def _scheduled(name: str, schedule: str, changes: Changes = ()) -> Callable[[Setting], Method]:
-    return lambda setting: Method(name, schedule_controller(schedule), changes)
+def _scheduled(
+    name: str, schedule: str, optimiser: str | None = None
+) -> Callable[[Setting], Method]:
+    variant = Variant() if optimiser is None else Variant(build(optimiser))
+    return lambda setting: Method(name, schedule_controller(schedule), variant)
 
 
 for _name in SCHEDULES:
@@ -120,8 +123,8 @@ METHODS.add(
     Entry("random", lambda setting: Method("random", random_controller(), rate="start")),
 )
 # You et al., 2020, with the cosine decay that the paper gives it; Chen et al., 2023.
-METHODS.add("lamb", Entry("LAMB", _scheduled("LAMB", "cosine", (("optimiser", "lamb"),))))
-METHODS.add("lion", Entry("Lion", _scheduled("Lion", "constant", (("optimiser", "lion"),))))
+METHODS.add("lamb", Entry("LAMB", _scheduled("LAMB", "cosine", "lamb")))
+METHODS.add("lion", Entry("Lion", _scheduled("Lion", "constant", "lion")))
 
 
 def _velo(setting: Setting) -> Method:
@@ -130,14 +133,14 @@ def _velo(setting: Setting) -> Method:
     if (reason := velo.unavailable(weights)) or weights is None:
         raise NotAvailableError(reason)
     num_updates = setting.env.time_limit * setting.env.updates_per_step
-    changes = (("optimiser", velo.velo(weights, num_updates)),)
+    variant = Variant(velo.velo(weights, num_updates))
     # Trying it would take longer than some runs do; it is its weights, and its library.
     library = importlib.metadata.version(velo.PACKAGES[0])
     stated = {"optimiser": {"weights": file_digest(weights), "library": library}}
     return Method(
         "VeLO",
         schedule_controller("constant"),
-        changes,
+        variant,
         learning_rate=1.0,
         rate="free",
         stated=stated,

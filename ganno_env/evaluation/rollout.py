@@ -16,69 +16,81 @@ from jaxtyping import Array, Float, Int
 
 from ganno_env.actions import NO_OP
 from ganno_env.compilation import jit_with_data
+from ganno_env.config import InterfaceConfig
 from ganno_env.controls import LEARNING_RATE, WEIGHT_DECAY
 from ganno_env.env import NetworkTraining
 from ganno_env.evaluation.controller import Carry, Controller, Decide
+from ganno_env.optimisers import Optimiser
 from ganno_env.types import PRNGKey, RunRecord, State
 
 RUNS = "runs"
 
 
-Changes = tuple[tuple[str, Any], ...]
-"""Arguments of the environment and their values, hashable."""
+class Variant(NamedTuple):
+    """What a run has that is not as in its grid's environment.
+
+    Attributes:
+        optimiser: what trains; the environment's own, if None.
+        interface: what agents see and do; the environment's own, if None.
+    """
+
+    optimiser: Optimiser | None = None
+    interface: InterfaceConfig | None = None
+
+    def of(self, env: NetworkTraining) -> NetworkTraining:
+        """The environment with what this changes; itself, if that is nothing."""
+        changes: dict[str, Any] = {}
+        if self.optimiser is not None:
+            changes["optimiser"] = self.optimiser
+        if self.interface is not None:
+            changes |= self.interface.options()
+        return env.replace(**changes) if changes else env
 
 
 class RunSpec(NamedTuple):
     """One run of a grid.
 
     Attributes:
-        controller: who sets the rates.
+        controller: who sets the controls.
         learning_rate, weight_decay: from where.
         seed: of the initial weights, the batches and the controller's own choices.
-        changes: what is not as in the grid's environment, such as `(("optimiser", "lion"),)`.
+        variant: what is not as in the grid's environment.
     """
 
     controller: Controller
     learning_rate: float
     weight_decay: float
     seed: int
-    changes: Changes = ()
+    variant: Variant = Variant()
 
 
-OBSERVED = ("features", "actions", "learning_rate_bounds", "single_agent")
-"""Arguments of the environment that say what agents see and do, and not how networks train."""
+class Group(NamedTuple):
+    """What runs must have in common to be made together.
 
+    Attributes:
+        variant: of their environment.
+        decide, schedules: of their controllers.
+    """
 
-class _Kind(NamedTuple):
-    """What runs must have in common to be made together."""
-
-    changes: Changes
+    variant: Variant
     decide: Decide
     schedules: bool
-
-    @property
-    def training(self) -> Changes:
-        """The changes that networks train by: what compiles slowly depends on these alone."""
-        return tuple(change for change in self.changes if change[0] not in OBSERVED)
 
 
 class Batch(NamedTuple):
     """Runs that are made together, and end together.
 
     Attributes:
-        kind: what they have in common.
+        group: what they have in common.
         size: how many are computed, on all devices: the last is repeated if there are fewer.
         numbers: their places among the specs.
+        programs: batches with the same value share the programs that are slow to compile.
     """
 
-    kind: _Kind
+    group: Group
     size: int
     numbers: tuple[int, ...]
-
-    @property
-    def programs(self) -> Hashable:
-        """Batches with the same value share the programs that are slow to compile."""
-        return self.kind.training, self.size
+    programs: Hashable
 
 
 class GridRunner:
@@ -118,49 +130,57 @@ class GridRunner:
         """Each run's place in `specs` and its record, as they are done."""
         for batch in self.plan(specs):
             chosen = [specs[number] for number in batch.numbers]
-            records = self._run_together(batch.kind, chosen, batch.size)
+            records = self._run_together(batch.group, chosen, batch.size)
             yield from zip(batch.numbers, records, strict=True)
 
     def plan(self, specs: Sequence[RunSpec]) -> list[Batch]:
         """The batches that `iterate` runs, in order."""
-        kinds: dict[_Kind, list[int]] = {}
+        groups: dict[Group, list[int]] = {}
         for number, spec in enumerate(specs):
-            kind = _Kind(spec.changes, spec.controller.decide, spec.controller.schedules)
-            kinds.setdefault(kind, []).append(number)
+            group = Group(spec.variant, spec.controller.decide, spec.controller.schedules)
+            groups.setdefault(group, []).append(number)
         batches: list[Batch] = []
-        for kind, numbers in kinds.items():
+        for group, numbers in groups.items():
             size = min(self._runs_at_once or len(numbers), len(numbers))
+            programs = self._training(group.variant), size
             batches += [
-                Batch(kind, size, tuple(numbers[start : start + size]))
+                Batch(group, size, tuple(numbers[start : start + size]), programs)
                 for start in range(0, len(numbers), size)
             ]
         return batches
 
-    def _run_together(self, kind: _Kind, specs: Sequence[RunSpec], size: int) -> list[RunRecord]:
-        """Runs of one kind: the last is repeated until there are `size`, on all devices."""
+    def _training(self, variant: Variant) -> Variant:
+        """The part of a variant by which networks train; what compiles slowly depends on it alone.
+
+        What is shared knows no policy's bounds, and clips no schedule to them.
+        """
+        interface = variant.interface or self.env.interface
+        return Variant(variant.optimiser, InterfaceConfig.of(controls=interface.controls))
+
+    def _run_together(self, group: Group, specs: Sequence[RunSpec], size: int) -> list[RunRecord]:
+        """Runs of one group: the last is repeated until there are `size`, on all devices."""
         began = time.monotonic()
         devices = jax.devices()[:size]
         mesh = jax.make_mesh((len(devices),), (RUNS,), (AxisType.Auto,), devices=devices)
         size += -size % len(devices)
-        rows = self._episodes(kind, mesh, [*specs, *[specs[-1]] * (size - len(specs))])
+        rows = self._episodes(group, mesh, [*specs, *[specs[-1]] * (size - len(specs))])
         seconds = jnp.float32((time.monotonic() - began) / len(specs))
         return [
-            RunRecord(**{name: column[i] for name, column in rows.items()}, seconds=seconds)
+            RunRecord(**jax.tree.map(lambda column, i=i: column[i], rows), seconds=seconds)
             for i in range(len(specs))
         ]
 
-    def _episodes(self, kind: _Kind, mesh: Mesh, specs: Sequence[RunSpec]) -> dict[str, np.ndarray]:
+    def _episodes(self, group: Group, mesh: Mesh, specs: Sequence[RunSpec]) -> dict[str, Any]:
         """Whole episodes, side by side: the fields of their records, [runs, T, ...]."""
-        env = self.env.replace(**dict(kind.changes))
-        # What is shared knows no policy's bounds, and clips no schedule to them.
-        shared = {"single_agent": False, "learning_rate_bounds": LEARNING_RATE.bounds}
-        training = self.env.replace(**(dict(kind.training) | shared))
-        key = (kind.training, mesh)
+        env = group.variant.of(self.env)
+        variant = self._training(group.variant)
+        training = variant.of(self.env)
+        key = (variant, mesh)
         begin = self._program((*key, "begin"), partial(_begin, training), mesh)
         advance = self._program((*key, "advance"), partial(_advance, training), mesh)
         test = self._program((*key, "test"), partial(_test, training), mesh)
-        choose = partial(_choose, env, kind.decide, kind.schedules)
-        decide = self._program((kind, mesh), choose, mesh)
+        choose = partial(_choose, env, group.decide, group.schedules)
+        decide = self._program((group, mesh), choose, mesh)
 
         carries = [spec.controller.begin(env, spec.learning_rate) for spec in specs]
         carry = jax.tree.map(lambda *leaves: jnp.stack(leaves), *carries)
@@ -171,14 +191,17 @@ class GridRunner:
         )
         rows = []
         for step in range(env.time_limit):
-            carry, rates, actions = decide(carry, state, keys)
-            state, row = advance(state, rates, actions)
+            carry, values, actions = decide(carry, state, keys)
+            state, row = advance(state, values, actions)
             if self._test_every_step or step == env.time_limit - 1:
                 row["test_accuracy"] = test(state)
             rows.append(row | {"actions": actions})
         rows = jax.device_get(rows)
         return {
-            name: np.stack([row[name] for row in rows if name in row], axis=1) for name in rows[-1]
+            name: jax.tree.map(
+                lambda *x: np.stack(x, axis=1), *(row[name] for row in rows if name in row)
+            )
+            for name in rows[-1]
         }
 
     def _program(self, key: Any, function: Callable[..., Any], mesh: Mesh) -> Callable[..., Any]:
@@ -202,40 +225,40 @@ def _begin(
     """A run's first state, and a key for each of its steps."""
     begin_key, key = jax.random.split(key)
     initial = {LEARNING_RATE.name: learning_rate, WEIGHT_DECAY.name: weight_decay}
-    return env.begin(begin_key, initial)[0], jax.random.split(key, env.time_limit)
+    return env.reset_from(begin_key, initial)[0], jax.random.split(key, env.time_limit)
 
 
 def _choose(
     env: NetworkTraining, decide: Decide, schedules: bool, carry: Carry, state: State, keys: PRNGKey
-) -> tuple[Carry, Float[Array, "tau L"], Int[Array, " agents"]]:
-    """A controller's next rates, and the actions that they come of: no-ops, for a schedule."""
+) -> tuple[Carry, dict[str, Float[Array, "tau L"]], Int[Array, " agents"]]:
+    """The controls that a controller sets next, and its actions: no-ops, for a schedule."""
     if not schedules:
         state = env.bounded(state)
     carry, decision = decide(env, carry, env.observe(state), keys[state.step_count])
     if schedules:
-        return carry, decision, jnp.full((env.num_agents,), NO_OP, jnp.int32)
-    rates = env.rates_after(state, decision)
-    return carry, jnp.broadcast_to(rates, (env.updates_per_step, *rates.shape)), decision
+        no_ops = jnp.full((env.num_agents,), NO_OP, jnp.int32)
+        return carry, {LEARNING_RATE.name: decision}, no_ops
+    values = {
+        name: jnp.broadcast_to(value, (env.updates_per_step, *value.shape))
+        for name, value in env.controls_after(state, decision).items()
+    }
+    return carry, values, decision
 
 
 def _advance(
     env: NetworkTraining,
     state: State,
-    learning_rates: Float[Array, "tau L"],
+    values: dict[str, Float[Array, "tau L"]],
     actions: Int[Array, " agents"],
-) -> tuple[State, dict[str, Array]]:
+) -> tuple[State, dict[str, Any]]:
     """A step of a run, and what its record keeps of it."""
-    state, _ = env.follow(state, learning_rates)
+    state, _ = env.step_with_controls(state, values)
     taken = jnp.broadcast_to(actions, state.previous_action.shape)
-    row = {
-        "learning_rates": state.controls[LEARNING_RATE.name],
-        "train_loss": state.metrics.train_loss,
-        "train_accuracy": state.metrics.train_accuracy,
-        "validation_loss": state.metrics.validation_loss,
-        "validation_accuracy": state.metrics.validation_accuracy,
-    }
+    shown = dict.fromkeys([LEARNING_RATE.name, *env.interface.controls])
+    metrics = {f.name: getattr(state.metrics, f.name) for f in dataclasses.fields(state.metrics)}
+    row = metrics | {"controls": {name: state.controls[name] for name in shown}}
     return dataclasses.replace(state, previous_action=taken), row
 
 
 def _test(env: NetworkTraining, state: State) -> Float[Array, ""]:
-    return env.inner.evaluate(state.inner, env.dataset.test)[1]
+    return env.inner.evaluate(state.inner, env.task.data.test)[1]["accuracy"]
