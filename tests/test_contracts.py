@@ -12,7 +12,7 @@ import pytest
 
 from ganno_env.controls import CONTROLS, Control
 from ganno_env.controls.base import scale_layers
-from ganno_env.inner import OPTIMISERS
+from ganno_env.optimisers import OPTIMISERS, build
 from ganno_env.networks import NETWORKS, build
 from ganno_env.observations import FEATURE_SETS, FEATURES
 from ganno_env.rewards import REWARDS
@@ -130,6 +130,7 @@ def test_rewards_are_finite_whatever_is_measured(name):
                 train_accuracy=jnp.float32(0.5),
                 validation_loss=jnp.float32(x),
                 validation_accuracy=jnp.float32(0.5),
+                others={},
             )
             for x in (loss, 1.0, loss)
         ]
@@ -146,10 +147,13 @@ def test_rewards_are_finite_whatever_is_measured(name):
 def test_controls_are_in_their_bounds(name):
     control = CONTROLS[name]
     low, high = control.bounds
-    assert low <= control.initial_range[0] < control.initial_range[1] <= high
+    assert low <= control.initial_range[0] <= control.initial_range[1] <= high
     assert control.check_initial(low) == (low, low)
     values = {"a": jnp.float32(0.5)}
     updates, params = {"a": {"x": jnp.ones(2)}}, {"a": {"x": jnp.full(2, 3.0)}}
+    if control.stage is None:
+        assert any(name in build(optimiser).takes for optimiser in OPTIMISERS)
+        return
     stage = control.stage(values)
     new_updates, _ = stage.update(updates, stage.init(params), params)
     assert jax.tree.structure(new_updates) == jax.tree.structure(updates)
@@ -192,7 +196,7 @@ def test_a_control_is_in_every_environment_once_it_is_registered(gradient_norm):
     assert moved[1e3] > 0.0
     env = small_env(network="mlp")
     sampled = jax.jit(env.reset)(key)[0]
-    given = jax.jit(env.begin)(key, {"learning_rate": 0.1, "weight_decay": 0.0})[0]
+    given = jax.jit(env.reset_from)(key, {"learning_rate": 0.1, "weight_decay": 0.0})[0]
     for state in (sampled, given):
         low, high = gradient_norm.initial_range
         assert low <= state.initial_controls[gradient_norm.name] <= high
@@ -208,8 +212,8 @@ def test_controls_that_are_refused(gradient_norm):
         with pytest.raises(ValueError, match=message):
             small_env(initial_controls=controls)
     env = small_env()
-    with pytest.raises(ValueError, match=r"unknown controls \['momentum'\]; known: weight_decay"):
-        env.begin(jax.random.PRNGKey(0), {"momentum": 0.9})
+    with pytest.raises(ValueError, match=r"unknown controls \['rate'\]; known: weight_decay"):
+        env.reset_from(jax.random.PRNGKey(0), {"rate": 0.9})
 
 
 @pytest.mark.parametrize("name", SCHEDULES)

@@ -52,7 +52,7 @@ GOOD: dict[str, list[Any]] = {
     "reward": ["accuracy", "loss_gain"],
     "learning_rate": [0.001, np.float32(1e-3), [1e-4, 1e-2], 0, np.array([1e-4, 1e-2])],
     "weight_decay": [0.1, (1e-4, 1e-2)],
-    "learning_rate_bounds": [[0, 0.5], (0.0, 1.0)],
+    "bounds": [[0, 0.5], (0.0, 1.0)],
     "batch_size": [10, np.int64(20)],
     "epochs": [1, 2.5, np.float32(2)],
     "updates_per_step": [1, 2, np.int32(3)],
@@ -115,7 +115,7 @@ def _targets() -> dict[str, Target]:
     return {
         "make_env": Target(make_env, environment, ARGUMENTS),
         "NetworkTraining": Target(
-            lambda **given: NetworkTraining(env.dataset, env.network, **given),
+            lambda **given: NetworkTraining(env.task.data, env.network, **given),
             own,
             {name: ARGUMENTS[name] for name in ("batch_size", "updates_per_step", "epochs")},
         ),

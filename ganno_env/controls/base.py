@@ -30,11 +30,11 @@ class Control:
         name: its key in `State.controls`.
         bounds: every value is clipped to these.
         initial_range: the usual bounds of the log-uniform initial value; equal for a fixed one.
-        actions: what agents that set it may do, unless the environment says otherwise; see
-            `ActionSet`.
         stage: from the layers' values, the optax stage that applies them, which keeps no state.
             None for what applies only inside of optimisers that take it (`Optimiser.takes`).
         place: what the stage is applied to. Stages of one place follow one another as registered.
+        actions: what agents that set it may do, unless the environment says otherwise; see
+            `ActionSet`.
         optional: whether an environment that neither acts on it nor gives its initial value does
             without it. The optimiser's own constant then holds.
     """
@@ -42,9 +42,9 @@ class Control:
     name: str
     bounds: tuple[float, float]
     initial_range: tuple[float, float]
-    actions: tuple[str, ...] = ("noop", "*1.10", "/1.10")
     stage: Callable[[LayerValues], optax.GradientTransformation] | None = None
     place: Place = "direction"
+    actions: tuple[str, ...] = ("noop", "*1.10", "/1.10")
     optional: bool = False
 
     def check_initial(self, initial: float | Sequence[float]) -> tuple[float, float]:

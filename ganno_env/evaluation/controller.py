@@ -29,8 +29,8 @@ class Controller:
         begin: from the environment and the run's initial rate, what it carries along: arrays alone.
         decide: from that and what it sees, its decision. Controllers that differ in what they carry
             alone share this function, and with it a compiled program.
-        schedules: whether decisions are the layers' learning rates at each update, [tau, L], and not
-            the agents' actions, [agents].
+        schedules: whether decisions are the layers' learning rates at each update, [tau, L], and
+            not the agents' actions, [agents].
     """
 
     name: str

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 from ganno_env.env import NetworkTraining
 from ganno_env.evaluation.controller import Controller, random_controller, schedule_controller
-from ganno_env.evaluation.rollout import RunSpec, Variant
+from ganno_env.evaluation.rollout import UNCHANGED, RunSpec, Variant
 from ganno_env.optimisers import build, velo
 from ganno_env.registry import Registry
 from ganno_env.schedules import SCHEDULES
@@ -63,7 +63,7 @@ class Method:
 
     name: str
     controller: Controller
-    variant: Variant = Variant()
+    variant: Variant = UNCHANGED
     weight_decay: float | None = None
     learning_rate: float | None = None
     is_agents: bool = False
@@ -112,7 +112,7 @@ METHODS: Registry[Entry] = Registry("method")
 def _scheduled(
     name: str, schedule: str, optimiser: str | None = None
 ) -> Callable[[Setting], Method]:
-    variant = Variant() if optimiser is None else Variant(build(optimiser))
+    variant = UNCHANGED if optimiser is None else Variant(build(optimiser))
     return lambda setting: Method(name, schedule_controller(schedule), variant)
 
 

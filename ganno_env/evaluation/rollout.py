@@ -47,6 +47,10 @@ class Variant(NamedTuple):
         return env.replace(**changes) if changes else env
 
 
+UNCHANGED = Variant()
+"""The grid's environment as it is."""
+
+
 class RunSpec(NamedTuple):
     """One run of a grid.
 
@@ -61,7 +65,7 @@ class RunSpec(NamedTuple):
     learning_rate: float
     weight_decay: float
     seed: int
-    variant: Variant = Variant()
+    variant: Variant = UNCHANGED
 
 
 class Group(NamedTuple):

@@ -20,7 +20,7 @@ class Oracle:
     """An episode by plain optax. It shares with the environment the network and the batches."""
 
     def __init__(self, env, state, epsilon, learning_rate, weight_decay):
-        self.env, self.data, self.inner = env, env.dataset, state.inner
+        self.env, self.data, self.inner = env, env.task.data, state.inner
         self.initial = {"learning_rate": learning_rate, "weight_decay": weight_decay}
         self.rates = np.full(env.num_layers, learning_rate)
         self.adam = optax.chain(
@@ -44,11 +44,12 @@ class Oracle:
         )
 
     def _loss(self, params, network_state, examples, train):
-        mean, std = (jnp.array(x, jnp.float32) for x in (self.data.mean, self.data.std))
-        pixels = (examples.images.astype(jnp.float32) / 255.0 - mean) / std
+        pixels = np.asarray(self.data.train.inputs) / 255.0
+        mean, std = (jnp.asarray(f(pixels, (0, 1, 2)), jnp.float32) for f in (np.mean, np.std))
+        pixels = (examples.inputs.astype(jnp.float32) / 255.0 - mean) / std
         logits, network_state = self.env.network.apply(params, network_state, pixels, train)
-        losses = optax.softmax_cross_entropy_with_integer_labels(logits, examples.labels)
-        hits = (jnp.argmax(logits, -1) == examples.labels).mean()
+        losses = optax.softmax_cross_entropy_with_integer_labels(logits, examples.targets)
+        hits = (jnp.argmax(logits, -1) == examples.targets).mean()
         return losses.mean(), (hits, network_state)
 
     def _look(self, params, network_state, adam_state, batch):

@@ -11,7 +11,7 @@ import pytest
 
 from ganno.options import Count
 from ganno_env import NetworkTraining, make_env
-from ganno_env.inner import OPTIMISERS
+from ganno_env.optimisers import OPTIMISERS
 from ganno_env.networks import NETWORKS, build
 from ganno_env.registration import check_options
 from ganno_env.rewards import REWARDS
@@ -54,16 +54,16 @@ from tests.small import small_env
         ({"learning_rate": (1e-2, 1e-5)}, "0 < low < high"),
         ({"learning_rate": (0.0, 1e-2)}, "0 < low < high"),
         (
-            {"learning_rate_bounds": [0.1]},
+            {"bounds": [0.1]},
             r"bounds=\[0.1\]; it must be \[low, high\]",
         ),
-        ({"learning_rate_bounds": 0.1}, "learning_rate_bounds=0.1"),
-        ({"learning_rate_bounds": ["low", "high"]}, r"learning_rate_bounds=\['low', 'high'\]"),
+        ({"bounds": 0.1}, "bounds=0.1"),
+        ({"bounds": ["low", "high"]}, r"bounds=\['low', 'high'\]"),
         (
-            {"learning_rate_bounds": [0.1, 0.01]},
+            {"bounds": [0.1, 0.01]},
             r"bounds=\(0.1, 0.01\); .* 0.0 <= low < high <= 1.0",
         ),
-        ({"learning_rate_bounds": [0.0, 2.0]}, r"learning_rate_bounds=\(0.0, 2.0\)"),
+        ({"bounds": [0.0, 2.0]}, r"bounds=\(0.0, 2.0\)"),
         ({"weight_decay": (1e-5,)}, r"a number, or \[low, high\]"),
         ({"weight_decay": "small"}, "weight_decay='small'"),
         ({"single_agent": True}, "a single agent sees global features alone"),
@@ -83,21 +83,21 @@ def test_an_unknown_id_lists_the_known_ones():
 
 
 def test_a_layer_without_parameters_is_refused():
-    dataset = small_env().dataset
-    network = build("mlp", dataset.image_shape, dataset.num_classes)
+    task = small_env().task
+    network = build("mlp", task.input_spec, task.num_outputs)
     extra = dataclasses.replace(network, layers=(*network.layers, LayerSpec("relu", "linear")))
     with pytest.raises(ValueError, match=r"layer 'relu'.*has no parameters"):
-        NetworkTraining(dataset, extra)
+        NetworkTraining(task, extra)
 
 
 def test_parameters_of_no_layer_are_refused():
-    dataset = small_env().dataset
-    network = build("mlp", dataset.image_shape, dataset.num_classes)
+    task = small_env().task
+    network = build("mlp", task.input_spec, task.num_outputs)
     fewer = dataclasses.replace(network, layers=network.layers[:-1])
     with pytest.raises(ValueError, match="belong to none of its layers"):
-        NetworkTraining(dataset, fewer)
+        NetworkTraining(task, fewer)
     with pytest.raises(ValueError, match="has no layers"):
-        NetworkTraining(dataset, dataclasses.replace(network, layers=()))
+        NetworkTraining(task, dataclasses.replace(network, layers=()))
 
 
 def test_an_action_of_another_shape_is_refused():
@@ -164,13 +164,14 @@ def test_a_value_of_another_type_is_named_with_what_is_allowed(name, value):
 
 
 def test_parts_may_be_given_as_objects():
-    env = small_env(optimiser=OPTIMISERS["sgd"], reward=REWARDS["accuracy"])
-    assert env.optimiser is OPTIMISERS["sgd"]
+    sgd = OPTIMISERS["sgd"]()
+    env = small_env(optimiser=sgd, reward=REWARDS["accuracy"])
+    assert env.optimiser is sgd
     assert env.reward is REWARDS["accuracy"]
-    for part in (env.dataset, env.network):
+    for part in (env.task, env.network):
         with pytest.raises(ValueError, match=f"{type(part).__name__.lower()}=3; it must be a"):
             NetworkTraining(
-                **{"dataset": env.dataset, "network": env.network}
+                **{"task": env.task, "network": env.network}
                 | {type(part).__name__.lower(): 3}
             )
 

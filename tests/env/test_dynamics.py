@@ -42,9 +42,9 @@ def assert_identical(a, b):
 
 def assert_doing_nothing_earns_nothing(env, rates):
     """From each initial rate, in one compiled program."""
-    begin, step = jax.jit(env.begin), jax.jit(env.step)
+    begin, step = jax.jit(env.reset_from), jax.jit(env.step)
     nothing = jnp.zeros((env.num_agents,), jnp.int32)
-    low, high = np.float32(env.learning_rate_bounds)
+    low, high = np.float32(env.interface.bounds())
     for rate in rates:
         state, _ = begin(jax.random.PRNGKey(0), {"learning_rate": jnp.float32(rate)})
         began = np.clip(np.float32(rate), low, high)
@@ -57,9 +57,11 @@ def assert_doing_nothing_earns_nothing(env, rates):
 
 def test_doing_nothing_earns_nothing_after_a_schedule():
     """It may have led the rates beyond the bounds that agents have."""
-    env = small_env(network="mlp", updates_per_step=2, learning_rate_bounds=(0.01, 0.3))
+    env = small_env(network="mlp", updates_per_step=2, bounds=(0.01, 0.3))
     state, _ = env.reset(jax.random.PRNGKey(0))
-    state, _ = env.follow(state, jnp.full((2, env.num_layers), 0.5))
+    state, _ = env.step_with_controls(
+        state, {"learning_rate": jnp.full((2, env.num_layers), 0.5)}
+    )
     np.testing.assert_array_equal(state.controls["learning_rate"], 0.5)
     state, timestep = env.step(state, jnp.zeros((env.num_agents,), jnp.int32))
     np.testing.assert_array_equal(timestep.reward, 0.0)
@@ -72,7 +74,7 @@ def test_doing_nothing_earns_exactly_nothing(network):
         network=network,
         network_options={"width": 0.0625},
         updates_per_step=2,
-        learning_rate_bounds=(0.01, 0.5),
+        bounds=(0.01, 0.5),
     )
     assert_doing_nothing_earns_nothing(env, [0.0, 1e-5, 0.1, 1.0])
 
@@ -89,7 +91,7 @@ def test_doing_nothing_earns_exactly_nothing_by_every_formulation(name):
 
 def test_a_single_agent_that_does_nothing_earns_nothing():
     env = small_env(network="mlp", single_agent=True, features="global", updates_per_step=2,
-                    learning_rate_bounds=(1e-4, 1e-2))  # fmt: skip
+                    bounds=(1e-4, 1e-2))  # fmt: skip
     assert_doing_nothing_earns_nothing(env, [1e-5])
 
 
@@ -114,7 +116,7 @@ def test_the_reward_is_the_difference_of_two_runs(env, compiled, choices):
         state.data_key,
         jnp.uint32(0),
         env.updates_per_step * env.batch_size,
-        env.dataset.train.size,
+        env.task.data.train.size,
     ).reshape(env.updates_per_step, env.batch_size)
     accuracies = []
     for values in (acted, rates):
@@ -232,7 +234,7 @@ def test_following_constant_rates_is_doing_nothing(env, compiled):
     reset, step = compiled
     state, _ = reset(jax.random.PRNGKey(2))
     rates = jnp.tile(state.controls["learning_rate"], (env.updates_per_step, 1))
-    followed, timestep = jax.jit(env.follow)(state, rates)
+    followed, timestep = jax.jit(env.step_with_controls)(state, {"learning_rate": rates})
     stepped, other = step(state, actions_of(env, 0, 0))
     # Two programs, of one branch and of two, may round differently in the last place.
     jax.tree.map(
@@ -245,7 +247,7 @@ def test_following_constant_rates_is_doing_nothing(env, compiled):
 def test_runs_with_one_key_are_paired(env):
     initial = {"weight_decay": jnp.float32(0.1)}
     one, other = (
-        env.begin(jax.random.PRNGKey(0), initial | {"learning_rate": jnp.float32(rate)})[0]
+        env.reset_from(jax.random.PRNGKey(0), initial | {"learning_rate": jnp.float32(rate)})[0]
         for rate in (0.0, 0.01)
     )
     assert_identical(one.inner, other.inner)
@@ -289,7 +291,7 @@ def test_other_rewards(reward):
 
 def test_rates_stay_within_the_bounds_that_agents_are_given():
     env = small_env(
-        actions=["noop", "*1000", "/1000"], learning_rate=0.0, learning_rate_bounds=(1e-5, 0.03)
+        actions=["noop", "*1000", "/1000"], learning_rate=0.0, bounds=(1e-5, 0.03)
     )
     state, _ = env.reset(jax.random.PRNGKey(0))
     for actions, expected in (((0, 0), (1e-5, 1e-5)), ((0, 1), (1e-5, 1e-2)),

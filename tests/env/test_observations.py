@@ -56,7 +56,7 @@ def test_every_column_equals_optax_and_numpy(network):
     epsilon = 1e-3
     env = small_env(
         features=BUILT_IN,
-        optimiser=Optimiser(optax.scale_by_adam(eps=epsilon)),
+        optimiser=Optimiser(lambda hyperparameters: optax.scale_by_adam(eps=epsilon)),
         reward="accuracy",
         updates_per_step=3,
         **INITIAL,

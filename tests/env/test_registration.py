@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("made_up_images")
 def test_every_id_is_a_game_of_many_steps_by_itself(name):
     env = jumanji.make(name)
     assert 20 <= env.time_limit <= 100
-    assert env.dataset.train.size >= 1000
+    assert env.task.data.train.size >= 1000
 
 
 @pytest.mark.parametrize("name", ganno_env.ENVIRONMENTS)

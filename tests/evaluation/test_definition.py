@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import optax
 import pytest
 
+from ganno_env.controls import WEIGHT_DECAY
 from ganno_env.evaluation import (
     METHODS,
     Method,
@@ -21,7 +22,8 @@ from ganno_env.evaluation import (
 )
 from ganno_env.evaluation import controller as controllers
 from ganno_env.evaluation.methods import Setting
-from ganno_env.inner import Optimiser
+from ganno_env.evaluation.rollout import Variant
+from ganno_env.optimisers import Optimiser
 from ganno_env.schedules import SCHEDULES, decays, warmups
 from tests.small import small_env
 
@@ -37,10 +39,20 @@ def scheduled(builder, env, monkeypatch):
     return define(Method("tried", schedule_controller("tried")), env)
 
 
-def optimised(optimiser, env):
-    return define(
-        Method("tried", schedule_controller("constant"), (("optimiser", optimiser),)), env
+def of(direction, rescaling=None):
+    """An optimiser of optax's parts, before and after weight decay."""
+    if rescaling is None:
+        return Optimiser(lambda hyperparameters: direction)
+    return Optimiser(
+        lambda hyperparameters: optax.chain(
+            direction, WEIGHT_DECAY.stage(hyperparameters["weight_decay"]), rescaling
+        ),
+        takes={"weight_decay"},
     )
+
+
+def optimised(optimiser, env):
+    return define(Method("tried", schedule_controller("constant"), Variant(optimiser)), env)
 
 
 def test_every_method_is_defined_in_json_and_alike_each_time(env):
@@ -95,16 +107,16 @@ def test_a_schedules_code_is_part_of_it(env, monkeypatch):
     ids=["prodigy rate", "prodigy betas", "eps", "b2", "clip", "nesterov", "lion"],
 )
 def test_an_optimisers_constants_are_part_of_it(one, other, env):
-    assert optimised(Optimiser(one), env) != optimised(Optimiser(other), env)
+    assert optimised(of(one), env) != optimised(of(other), env)
 
 
 def test_both_parts_of_an_optimiser_and_the_order_of_weight_decay_count(env):
     adam = optax.scale_by_adam()
-    plain = optimised(Optimiser(adam), env)
-    assert plain == optimised(Optimiser(optax.scale_by_adam()), env)
-    assert plain != optimised(Optimiser(adam, optax.scale_by_trust_ratio()), env)
-    assert optimised(Optimiser(adam, optax.scale(2.0)), env) != optimised(
-        Optimiser(optax.chain(adam, optax.scale(2.0))), env
+    plain = optimised(of(adam), env)
+    assert plain == optimised(of(optax.scale_by_adam()), env)
+    assert plain != optimised(of(adam, optax.scale_by_trust_ratio()), env)
+    assert optimised(of(adam, optax.scale(2.0)), env) != optimised(
+        of(optax.chain(adam, optax.scale(2.0))), env
     )
 
 

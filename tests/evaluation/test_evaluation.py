@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ganno_env.config import InterfaceConfig
 from ganno_env.evaluation import (
     Controller,
     GridRunner,
@@ -17,6 +18,7 @@ from ganno_env.evaluation import (
     random_controller,
     schedule_controller,
 )
+from ganno_env.evaluation.rollout import Variant
 from ganno_env.schedules import SCHEDULES
 from tests.small import small_env
 
@@ -46,7 +48,7 @@ def test_doing_nothing_is_the_constant_schedule(runner):
     )
     np.testing.assert_allclose(nothing.train_loss, constant.train_loss, rtol=1e-5)
     np.testing.assert_array_equal(nothing.test_accuracy, constant.test_accuracy)
-    np.testing.assert_allclose(nothing.learning_rates, 1e-3, rtol=1e-6)
+    np.testing.assert_allclose(nothing.controls["learning_rate"], 1e-3, rtol=1e-6)
 
 
 def test_a_policys_bounds_hold_for_it_alone(runner):
@@ -58,21 +60,21 @@ def test_a_policys_bounds_hold_for_it_alone(runner):
         return hidden, jnp.zeros(observation.step_count.shape, jnp.int32)
 
     policy = policy_controller("sees", lambda agents: jnp.zeros((agents, 1)), act)
-    changes = (
-        ("features", ("initial_learning_rate", "learning_rate")),
-        ("learning_rate_bounds", (1e-4, 1e-2)),
+    interface = InterfaceConfig.of(
+        bounds=(1e-4, 1e-2), features=("initial_learning_rate", "learning_rate")
     )
+    variant = Variant(interface=interface)
     for rate, bounded in ((0.0, 1e-4), (1e-3, 1e-3)):
         seen.clear()
         specs = [
-            RunSpec(policy, rate, 0.01, 0, changes),
-            RunSpec(schedule_controller("constant"), rate, 0.01, 0, changes),
+            RunSpec(policy, rate, 0.01, 0, variant),
+            RunSpec(schedule_controller("constant"), rate, 0.01, 0, variant),
         ]
         acted, constant = runner.run(specs)
         jax.effects_barrier()
         np.testing.assert_allclose(np.array(seen), bounded, rtol=1e-6)
-        np.testing.assert_allclose(acted.learning_rates, bounded, rtol=1e-6)
-        np.testing.assert_allclose(constant.learning_rates, rate, rtol=1e-6)
+        np.testing.assert_allclose(acted.controls["learning_rate"], bounded, rtol=1e-6)
+        np.testing.assert_allclose(constant.controls["learning_rate"], rate, rtol=1e-6)
 
 
 def test_a_schedule_is_recorded_as_it_is(runner):
@@ -81,14 +83,14 @@ def test_a_schedule_is_recorded_as_it_is(runner):
     updates = env.time_limit * env.updates_per_step
     schedule = SCHEDULES["cosine"](1e-3, updates)
     last = [schedule(i) for i in range(env.updates_per_step - 1, updates, env.updates_per_step)]
-    np.testing.assert_allclose(record.learning_rates, np.stack([last, last], 1), rtol=1e-5)
-    assert record.learning_rates.shape == (env.time_limit, env.num_layers)
+    np.testing.assert_allclose(record.controls["learning_rate"], np.stack([last, last], 1), rtol=1e-5)
+    assert record.controls["learning_rate"].shape == (env.time_limit, env.num_layers)
 
 
 def test_actions_are_taken(runner):
     record = run(runner, stubborn_controller(7))
     steps = np.arange(1, runner.env.time_limit + 1)[:, None]
-    np.testing.assert_allclose(record.learning_rates, 1e-3 + 0.001 * steps * [[1, 1]], rtol=1e-5)
+    np.testing.assert_allclose(record.controls["learning_rate"], 1e-3 + 0.001 * steps * [[1, 1]], rtol=1e-5)
     np.testing.assert_array_equal(record.actions, 7)
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import optax
 import pytest
 
-from ganno_env.inner import OPTIMISERS
+from ganno_env.controls import WEIGHT_DECAY
+from ganno_env.optimisers import OPTIMISERS, build, update_direction
 
 RATE, DECAY = 0.1, 0.2
 PLAIN = {
@@ -23,13 +24,11 @@ PLAIN = {
 
 @pytest.mark.parametrize("name", OPTIMISERS)
 def test_equals_optax(name):
-    ours = optax.chain(
-        OPTIMISERS[name].direction,
-        optax.add_decayed_weights(DECAY),
-        OPTIMISERS[name].rescaling,
-        optax.scale_by_learning_rate(RATE),
-    )
-    params = {"kernel": jnp.array([[0.5, -2.0], [1.0, 3.0]]), "bias": jnp.array([1e-3, 0.1])}
+    decays = {"weight_decay": {"layer": DECAY}}
+    direction = update_direction(build(name), [WEIGHT_DECAY], decays)
+    ours = optax.chain(direction, optax.scale_by_learning_rate(RATE))
+    kernel = jnp.array([[0.5, -2.0], [1.0, 3.0]])
+    params = {"layer": {"kernel": kernel, "bias": jnp.array([1e-3, 0.1])}}
     states = [optimiser.init(params) for optimiser in (ours, PLAIN[name])]
     both = [params, params]
     for scale in (1e-8, 1e-6, 1e-7, 1.0, 1e-6):

@@ -29,16 +29,17 @@ class StockCnn2(nn.Module):
 def plain_loop(env, params, optimiser, indices):
     """A training loop that shares nothing with the inner loop but the dataset and the batches."""
     module = StockCnn2(params["convolution_0"]["bias"].shape[0])
-    data = env.dataset
+    data = env.task.data
+    mean, std = (f(np.asarray(data.train.inputs) / 255.0) for f in (np.mean, np.std))
 
     def loss(params, images, labels):
-        pixels = (images / 255.0 - np.array(data.mean)) / np.array(data.std)
+        pixels = (images / 255.0 - mean) / std
         logits = module.apply({"params": params}, pixels.astype(jnp.float32))
         return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
 
     @jax.jit
     def update(params, state, batch):
-        images, labels = data.train.images[batch], data.train.labels[batch]
+        images, labels = data.train.inputs[batch], data.train.targets[batch]
         value, gradient = jax.value_and_grad(loss)(params, images, labels)
         updates, state = optimiser.update(gradient, state, params)
         return optax.apply_updates(params, updates), state, value
@@ -61,7 +62,7 @@ def inner_loop(env, state, rate, decay, indices):
 
 def batches(env, num_updates):
     count = num_updates * BATCH
-    indices = example_indices(jax.random.key(7), jnp.uint32(0), count, env.dataset.train.size)
+    indices = example_indices(jax.random.key(7), jnp.uint32(0), count, env.task.data.train.size)
     return indices.reshape(num_updates, BATCH)
 
 

@@ -214,7 +214,8 @@ def states(env):
 @pytest.fixture(scope="module")
 def runs(env, states):
     """What whole episodes at rate 1 make of these, and the losses on the way."""
-    follow, rates = jax.jit(env.follow), jnp.ones((TAU, env.num_layers))
+    follow = jax.jit(env.step_with_controls)
+    rates = {"learning_rate": jnp.ones((TAU, env.num_layers))}
     runs = []
     for state in states:
         losses = []
@@ -227,7 +228,7 @@ def runs(env, states):
 
 def plain_run(env, state, optimiser):
     """The library's optimiser in a loop of its own, as the library is used, on a stock network."""
-    data, params = env.dataset, state.inner.params
+    data, params = env.task.data, state.inner.params
     module = StockCnn2(params["convolution_0"]["bias"].shape[0])
     count = STEPS * TAU * BATCH
     indices = example_indices(state.data_key, jnp.uint32(0), count, data.train.size)
@@ -239,7 +240,7 @@ def plain_run(env, state, optimiser):
 
     @jax.jit
     def update(state, batch):
-        images, labels = data.train.images[batch], data.train.labels[batch]
+        images, labels = data.train.inputs[batch], data.train.targets[batch]
         value, gradient = jax.value_and_grad(loss)(optimiser.get_params(state), images, labels)
         return optimiser.update(state, gradient, loss=value, key=KEY), value
 
@@ -279,7 +280,7 @@ def test_a_run_equals_the_librarys_own(model, theta, env, states, runs, run):
 @pytest.mark.slow
 def test_vmap_changes_nothing(env, states, runs):
     batched = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
-    follow = jax.jit(jax.vmap(env.follow, in_axes=(0, None)))
+    follow = jax.jit(jax.vmap(env.step_with_controls, in_axes=(0, None)))
     for _ in range(STEPS):
         batched, _ = follow(batched, jnp.ones((TAU, env.num_layers)))
     for i, (state, (params, _)) in enumerate(zip(states, runs, strict=True)):

@@ -36,12 +36,14 @@ def play(env, key, act=lambda step: 0):
 
 def accuracy_by_hand(env, state):
     """With NumPy and the network's own logits, on the whole test split at once."""
-    data = env.dataset
-    images = (np.asarray(data.test.images) / 255.0 - data.mean) / np.asarray(data.std)
+    data = env.task.data
+    pixels = np.asarray(data.train.inputs) / 255.0
+    images = np.asarray(data.test.inputs) / 255.0
+    images = (images - pixels.mean((0, 1, 2))) / pixels.std((0, 1, 2))
     logits, _ = env.network.apply(
         state.inner.params, state.inner.network_state, jnp.asarray(images, jnp.float32), False
     )
-    return np.mean(np.argmax(logits, axis=-1) == np.asarray(data.test.labels))
+    return np.mean(np.argmax(logits, axis=-1) == np.asarray(data.test.targets))
 
 
 def test_it_is_the_accuracy_on_the_official_test_split(every_step, last_only):
@@ -131,9 +133,9 @@ def test_shapes_and_dtypes_are_the_same_at_reset_and_step(every_step, last_only)
 
 def test_schedules_and_given_initial_conditions_are_measured_too(every_step):
     initial = {"learning_rate": jnp.float32(0.01), "weight_decay": jnp.float32(0.0)}
-    state, first = jax.jit(every_step.begin)(jax.random.key(0), initial)
+    state, first = jax.jit(every_step.reset_from)(jax.random.key(0), initial)
     rates = jnp.full((every_step.updates_per_step, every_step.num_layers), 0.01)
-    state, timestep = jax.jit(every_step.follow)(state, rates)
+    state, timestep = jax.jit(every_step.step_with_controls)(state, {"learning_rate": rates})
     assert float(first.extras["test_accuracy"]) > 0
     np.testing.assert_allclose(
         timestep.extras["test_accuracy"], accuracy_by_hand(every_step, state), atol=1e-6
