@@ -12,9 +12,9 @@ import pytest
 
 from ganno_env.controls import CONTROLS, Control
 from ganno_env.controls.base import scale_layers
-from ganno_env.optimisers import OPTIMISERS, build
 from ganno_env.networks import NETWORKS, build
 from ganno_env.observations import FEATURE_SETS, FEATURES
+from ganno_env.optimisers import OPTIMISERS, build
 from ganno_env.rewards import REWARDS
 from ganno_env.schedules import SCHEDULES
 from ganno_env.types import LAYER_KINDS, Metrics

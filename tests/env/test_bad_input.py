@@ -11,8 +11,8 @@ import pytest
 
 from ganno.options import Count
 from ganno_env import NetworkTraining, make_env
-from ganno_env.optimisers import OPTIMISERS
 from ganno_env.networks import NETWORKS, build
+from ganno_env.optimisers import OPTIMISERS
 from ganno_env.registration import check_options
 from ganno_env.rewards import REWARDS
 from ganno_env.types import LayerSpec
@@ -171,8 +171,7 @@ def test_parts_may_be_given_as_objects():
     for part in (env.task, env.network):
         with pytest.raises(ValueError, match=f"{type(part).__name__.lower()}=3; it must be a"):
             NetworkTraining(
-                **{"task": env.task, "network": env.network}
-                | {type(part).__name__.lower(): 3}
+                **{"task": env.task, "network": env.network} | {type(part).__name__.lower(): 3}
             )
 
 

@@ -59,9 +59,7 @@ def test_doing_nothing_earns_nothing_after_a_schedule():
     """It may have led the rates beyond the bounds that agents have."""
     env = small_env(network="mlp", updates_per_step=2, bounds=(0.01, 0.3))
     state, _ = env.reset(jax.random.PRNGKey(0))
-    state, _ = env.step_with_controls(
-        state, {"learning_rate": jnp.full((2, env.num_layers), 0.5)}
-    )
+    state, _ = env.step_with_controls(state, {"learning_rate": jnp.full((2, env.num_layers), 0.5)})
     np.testing.assert_array_equal(state.controls["learning_rate"], 0.5)
     state, timestep = env.step(state, jnp.zeros((env.num_agents,), jnp.int32))
     np.testing.assert_array_equal(timestep.reward, 0.0)
@@ -290,9 +288,7 @@ def test_other_rewards(reward):
 
 
 def test_rates_stay_within_the_bounds_that_agents_are_given():
-    env = small_env(
-        actions=["noop", "*1000", "/1000"], learning_rate=0.0, bounds=(1e-5, 0.03)
-    )
+    env = small_env(actions=["noop", "*1000", "/1000"], learning_rate=0.0, bounds=(1e-5, 0.03))
     state, _ = env.reset(jax.random.PRNGKey(0))
     for actions, expected in (((0, 0), (1e-5, 1e-5)), ((0, 1), (1e-5, 1e-2)),
                               ((1, 1), (1e-2, 0.03)), ((2, 2), (1e-5, 3e-5))):  # fmt: skip

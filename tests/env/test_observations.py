@@ -8,8 +8,8 @@ import numpy as np
 import optax
 import pytest
 
-from ganno_env.inner import Optimiser
 from ganno_env.observations import FEATURE_SETS, FEATURES, Feature, resolve_features
+from ganno_env.optimisers import Optimiser
 from ganno_env.types import LayerSpec, Network
 from tests.env.oracle import Oracle
 from tests.small import small_env

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import optax
 import pytest
 
+from ganno_env.config import InterfaceConfig
 from ganno_env.controls import WEIGHT_DECAY
 from ganno_env.evaluation import (
     METHODS,
@@ -154,8 +155,8 @@ def test_a_controllers_code_is_part_of_it(env):
         {"version": 2},
         {"stated": {"policy": "b", "greedy": False}},
         {"stated": {"policy": "a", "greedy": True}},
-        {"changes": (("batch_size", 8),)},
-        {"changes": (("actions", ("noop", "*2")),)},
+        {"variant": Variant(interface=InterfaceConfig.of(bounds=(0.0, 0.5)))},
+        {"variant": Variant(interface=InterfaceConfig.of(actions=["noop", "*2"]))},
     ],
 )
 def test_what_a_method_states_is_part_of_it(change, env):

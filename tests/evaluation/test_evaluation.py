@@ -83,14 +83,18 @@ def test_a_schedule_is_recorded_as_it_is(runner):
     updates = env.time_limit * env.updates_per_step
     schedule = SCHEDULES["cosine"](1e-3, updates)
     last = [schedule(i) for i in range(env.updates_per_step - 1, updates, env.updates_per_step)]
-    np.testing.assert_allclose(record.controls["learning_rate"], np.stack([last, last], 1), rtol=1e-5)
+    np.testing.assert_allclose(
+        record.controls["learning_rate"], np.stack([last, last], 1), rtol=1e-5
+    )
     assert record.controls["learning_rate"].shape == (env.time_limit, env.num_layers)
 
 
 def test_actions_are_taken(runner):
     record = run(runner, stubborn_controller(7))
     steps = np.arange(1, runner.env.time_limit + 1)[:, None]
-    np.testing.assert_allclose(record.controls["learning_rate"], 1e-3 + 0.001 * steps * [[1, 1]], rtol=1e-5)
+    np.testing.assert_allclose(
+        record.controls["learning_rate"], 1e-3 + 0.001 * steps * [[1, 1]], rtol=1e-5
+    )
     np.testing.assert_array_equal(record.actions, 7)
 
 

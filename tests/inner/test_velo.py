@@ -19,7 +19,6 @@ import optax
 import pytest
 from flax import serialization
 
-from ganno_env.controls import WEIGHT_DECAY
 from ganno_env.inner import example_indices, velo
 from tests.inner.test_oracle import BATCH, StockCnn2, assert_close
 from tests.small import small_env
