@@ -12,14 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ganno import plugins
-from systems.command import Command
-from systems.options import NONE, TRAIN, AgentsSpec, Experiment, ReproduceOptions
-from systems.output import make_console
+from systems.command_line.command import Command
+from systems.options.commands import ReproduceOptions
+from systems.options.experiment import AgentsSpec, Experiment
+from systems.options.types import NONE, TRAIN
+from systems.utils.output import make_console
 
 if TYPE_CHECKING:  # they start JAX as they are imported
     from ganno_env import NetworkTraining
     from ganno_env.evaluation import Method
-    from systems.agents import Training
+    from systems.experiments.agents import Training
 
 RESULTS = Path("results")
 COMMAND = Command(
@@ -45,14 +47,14 @@ def run(given: ReproduceOptions) -> Path:
         StorageError: if something cannot be written; what was written before is kept.
         KeyboardInterrupt: if a signal ended the training of its agents.
     """
-    from systems.devices import configure
+    from systems.training.devices import configure
 
     configure(given.num_devices)
     # Only now: Jumanji starts JAX as it is imported.
     from ganno_env import make_env
-    from systems.harness import conduct, open_store
-    from systems.registry import SYSTEMS
-    from systems.reports import REPORTS
+    from systems.experiments.harness import conduct, open_store
+    from systems.experiments.reports import REPORTS
+    from systems.ppo.registry import SYSTEMS
 
     plugins.load(given.plugins)
     SYSTEMS[given.system.name]  # an unknown one is refused here
@@ -106,7 +108,7 @@ def _rows(experiment: Experiment, specs: Mapping[str, AgentsSpec]) -> list[str]:
 def row_of(text: str, specs: Mapping[str, AgentsSpec]) -> str:
     """What the row of a method is called, by its text in the config."""
     from ganno_env.evaluation.methods import row_name
-    from systems.agents import random_name
+    from systems.experiments.agents import random_name
 
     if text in specs:
         return specs[text].name
@@ -128,8 +130,8 @@ def _check_environments(given: ReproduceOptions, specs: Mapping[str, AgentsSpec]
 def _training(given: ReproduceOptions, folder: Path) -> Training:
     import jax
 
-    from systems.agents import Training
-    from systems.devices import make_mesh
+    from systems.experiments.agents import Training
+    from systems.ppo.mesh import make_mesh
 
     config = given.system.config
     return Training(
@@ -146,8 +148,8 @@ def _check_agents(
     experiment: Experiment, specs: Mapping[str, AgentsSpec], training: Training
 ) -> None:
     """Refuses policies that are none, and to train the same agents in several processes."""
-    from systems.agents import must_train
-    from systems.policy import load_policy
+    from systems.experiments.agents import must_train
+    from systems.policy.policy import load_policy
 
     for spec in specs.values():
         if spec.checkpoint not in (TRAIN, NONE):
@@ -171,7 +173,7 @@ def _methods(
 ) -> tuple[list[Method], dict[str, str]]:
     """The rows that can be filled, and why the others cannot."""
     from ganno_env.evaluation.methods import NotAvailableError, Setting, make_method
-    from systems.agents import as_method, as_random, find_policy
+    from systems.experiments.agents import as_method, as_random, find_policy
 
     methods: list[Method] = []
     unavailable: dict[str, str] = {}

@@ -9,11 +9,13 @@ from typing import Any
 import jax
 import pytest
 
-from systems import harness, rec_ippo, training
-from systems.config import PPOConfig
-from systems.devices import make_mesh
-from systems.registry import SYSTEMS
-from systems.types import Learner
+from systems.experiments import harness
+from systems.ppo import rec_ippo
+from systems.ppo.config import PPOConfig
+from systems.ppo.mesh import make_mesh
+from systems.ppo.registry import SYSTEMS
+from systems.ppo.types import Learner
+from systems.training import loop as training
 from tests.toys import Recall
 
 
@@ -90,7 +92,7 @@ def work(monkeypatch, tmp_path):
 
     monkeypatch.setattr(training, "train", train_nothing)
     monkeypatch.setattr(harness, "conduct", conduct_nothing)
-    monkeypatch.setattr("systems.command.protect_standard_streams", lambda: None)
+    monkeypatch.setattr("systems.command_line.command.protect_standard_streams", lambda: None)
     # Hydra's logging would close streams that pytest captures.
     monkeypatch.setattr("hydra._internal.logging_config.configure_logging", lambda *_: None)
     monkeypatch.chdir(tmp_path)

@@ -10,7 +10,7 @@ import pytest
 
 from ganno_env.evaluation.methods import Listed
 from ganno_env.types import RunRecord
-from systems.cells import FOLDER, MANIFEST, Cell, CellStore, slug
+from systems.experiments.run_store import FOLDER, MANIFEST, Cell, CellStore, slug
 
 IDENTITY = {"environment": {"epochs": 4, "network_options": {"width": 0.25}}}
 CELL = Cell("Lion, λ = 0.1", 0.001, 0.1, 2)

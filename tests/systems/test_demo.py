@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from systems.errors import StorageError
 from systems.evaluate import inherit
-from systems.files import fresh_folder
-from systems.policy import load_policy
+from systems.policy.policy import load_policy
+from systems.utils.errors import StorageError
+from systems.utils.files import fresh_folder
 from tests.small import ARGUMENTS
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from systems import learning
-from systems.reports import write
+from systems.experiments.reports import write
 from tests.systems import test_cells
 from tests.systems.test_reports import outcome
 from tests.systems.test_training import train_for

@@ -11,13 +11,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from systems import arrays, checkpoint
-from systems.cells import CellStore
-from systems.files import fresh_folder, write_atomically
+from systems.experiments.run_store import CellStore
 from systems.loggers import Run, make_loggers
 from systems.loggers.jsonl import read_records
-from systems.policy import load_policy, make_policy, policy_file, save_policy
-from systems.runs import CHECKPOINTS, TrainingRun
+from systems.policy.policy import load_policy, make_policy, policy_file, save_policy
+from systems.training import checkpoint
+from systems.training.run import CHECKPOINTS, TrainingRun
+from systems.utils import arrays
+from systems.utils.files import fresh_folder, write_atomically
 from tests.systems import test_cells
 from tests.systems.conftest import small_config
 from tests.toys import Recall

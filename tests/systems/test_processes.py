@@ -15,13 +15,14 @@ import numpy as np
 import pytest
 
 from ganno_env import make_env
-from systems import devices
-from systems.config import PPOConfig
-from systems.devices import ProcessError, make_mesh
 from systems.loggers.jsonl import read_records
-from systems.options import Distributed
-from systems.policy import load_policy
-from systems.training import train
+from systems.options.commands import Distributed
+from systems.policy.policy import load_policy
+from systems.ppo.config import PPOConfig
+from systems.ppo.mesh import make_mesh
+from systems.training import devices
+from systems.training.devices import ProcessError
+from systems.training.loop import train
 from tests.systems.conftest import mesh_of
 from tests.systems.test_train_command import CACHE, ROOT
 from tests.systems.test_training import UPDATES, train_for

@@ -19,13 +19,14 @@ import pytest
 
 from ganno_env.evaluation import GridRunner
 from ganno_env.inner import OPTIMISERS, Optimiser
-from systems import agents, networks
 from systems import reproduce as command
-from systems.normalisation import initial_statistics
-from systems.options import ReproduceOptions
-from systems.policy import FILE_NAME, load_policy, make_policy, save_policy
-from systems.runs import TrainingRun
-from systems.training import TrainResult
+from systems.experiments import agents
+from systems.options.commands import ReproduceOptions
+from systems.policy.policy import FILE_NAME, load_policy, make_policy, save_policy
+from systems.ppo import networks
+from systems.ppo.normalisation import initial_statistics
+from systems.training.loop import TrainResult
+from systems.training.run import TrainingRun
 from tests.systems.conftest import mesh_of, small_config
 from tests.systems.test_reproduce import SIZES, compose, records, run
 from tests.toys import Recall

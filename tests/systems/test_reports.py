@@ -19,10 +19,10 @@ from ganno_env.evaluation import Method, random_controller
 from ganno_env.schedules import SCHEDULES
 from ganno_env.types import RunRecord
 from systems import reproduce as command
-from systems.experiments import cells_of, plain
-from systems.options import ReproduceOptions
-from systems.outcome import Outcome
-from systems.reports import REPORTS, _schedule, _schedules, write
+from systems.experiments.experiment import cells_of, plain
+from systems.experiments.outcome import Outcome
+from systems.experiments.reports import REPORTS, _schedule, _schedules, write
+from systems.options.commands import ReproduceOptions
 from tests.small import small_env
 from tests.systems.test_reproduce import EXPERIMENTS, ROOT
 

@@ -16,9 +16,9 @@ from omegaconf import OmegaConf
 from ganno_env import make_env
 from ganno_env.registration import by_name
 from systems import train as command
-from systems.files import fresh_folder
 from systems.loggers import LOGGERS
-from systems.options import TrainOptions
+from systems.options.commands import TrainOptions
+from systems.utils.files import fresh_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 FORMULATIONS = sorted(path.stem for path in (ROOT / "configs" / "formulation").glob("*.yaml"))
@@ -110,7 +110,8 @@ def test_documented_options_exist(arguments):
 SWEEP = """
 import json, sys
 from types import SimpleNamespace
-from systems import train as command, training
+from systems import train as command
+from systems.training import loop as training
 
 def train(env, config, *, seed, output_dir, resume, **options):
     print(json.dumps([seed, output_dir.name, resume]))

@@ -1,0 +1,130 @@
+"""An experiment: methods, initial conditions and seeds, and the runs that they come to."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from rich.console import Console
+
+from ganno_env import NetworkTraining
+from ganno_env.evaluation import GridRunner, Method
+from ganno_env.evaluation.methods import Listed
+from ganno_env.types import RunRecord
+from systems.experiments import provenance
+from systems.experiments.run_store import Cell, CellStore
+from systems.options.experiment import Experiment
+from systems.utils.progress import ProgressReporter, Unit
+
+
+def cells_of(experiment: Experiment, methods: Sequence[Method]) -> list[Cell]:
+    """The runs, method by method; where a method has a rate or decay of its own, fewer."""
+    cells = [
+        Cell(
+            method.name,
+            rate if method.learning_rate is None else None,
+            decay if method.weight_decay is None else method.weight_decay,
+            seed,
+        )
+        for method in methods
+        for decay in experiment.weight_decays
+        for rate in experiment.learning_rates
+        for seed in experiment.seeds
+    ]
+    return list(dict.fromkeys(cells))
+
+
+Definitions = Mapping[str, Mapping[str, Any]]
+"""What each method's runs depend on, by its name; see `ganno_env.evaluation.define`."""
+
+
+def run_cells(
+    experiment: Experiment,
+    runner: GridRunner,
+    methods: Sequence[Method],
+    definitions: Definitions,
+    store: CellStore,
+    console: Console,
+) -> None:
+    """Makes the runs of this process's part that are not in the store yet, keeping each.
+
+    Raises:
+        StorageError: if one cannot be kept; those before it are.
+    """
+    mine = cells_of(experiment, methods)[experiment.shard :: experiment.num_shards]
+    missing = [cell for cell in mine if store.load(cell, definitions[cell.method]) is None]
+    by_name = {method.name: method for method in methods}
+    listed = {method.name: method.listed(runner.env) for method in methods}
+    specs = [
+        by_name[cell.method].runs(cell.learning_rate, cell.weight_decay, cell.seed)
+        for cell in missing
+    ]
+    kept = len(mine) - len(missing)
+    console.print(
+        f"{experiment.name}: {len(mine)} runs" + (f", {kept} of them made before" if kept else "")
+    )
+    units = [Unit(batch.programs, batch.size, len(batch.numbers)) for batch in runner.plan(specs)]
+    with ProgressReporter(console, units) as progress:
+        for number, record in runner.iterate(specs):
+            cell = missing[number]
+            store.save(cell, listed[cell.method], definitions[cell.method], record)
+            progress.done(cell.method)
+
+
+class Gathered(NamedTuple):
+    """What a store has of an experiment.
+
+    Attributes:
+        listed: rows by name, the experiment's first and then others that the store has.
+        records: the rows' runs, of one definition each: the experiment's, or the latest.
+        num_missing: how many of the experiment's own runs are not there.
+        superseded: what is not shown, by the row's name: how its older definitions differ.
+    """
+
+    listed: dict[str, Listed]
+    records: dict[Cell, RunRecord]
+    num_missing: int
+    superseded: dict[str, str]
+
+
+def gather(
+    experiment: Experiment,
+    methods: Sequence[Method],
+    definitions: Definitions,
+    store: CellStore,
+    env: NetworkTraining,
+) -> Gathered:
+    """All finished runs of a store, those of methods that were not asked for this time too."""
+    kept = list(store.kept())
+    current = {run.cell.method: run.definition for run in kept}  # the latest stands
+    current |= {name: provenance.plain(definition) for name, definition in definitions.items()}
+    texts = {name: provenance.text(definition) for name, definition in current.items()}
+    shown = [run for run in kept if provenance.text(run.definition) == texts[run.cell.method]]
+    superseded = {
+        run.cell.method: provenance.differences(run.definition, current[run.cell.method])
+        for run in kept
+        if provenance.text(run.definition) != texts[run.cell.method]
+    }
+    found = {run.cell: run.record for run in shown}
+    asked = cells_of(experiment, methods)
+    listed = {method.name: method.listed(env) for method in methods}
+    listed |= {run.cell.method: run.listed for run in shown if run.cell.method not in listed}
+    places = {name: place for place, name in enumerate(listed)}
+    others = sorted(found.keys() - set(asked), key=lambda cell: _place(places, cell))
+    records = {cell: found[cell] for cell in (*asked, *others) if cell in found}
+    return Gathered(listed, records, len(set(asked) - found.keys()), superseded)
+
+
+def _place(places: Mapping[str, int], cell: Cell) -> tuple[float, ...]:
+    rate = -1.0 if cell.learning_rate is None else cell.learning_rate
+    return places[cell.method], cell.weight_decay, rate, cell.seed
+
+
+def plain(records: Mapping[Cell, RunRecord]) -> list[dict[str, Any]]:
+    """Runs as plain JSON."""
+    return [
+        cell._asdict()
+        | {f.name: getattr(record, f.name).tolist() for f in dataclasses.fields(record)}
+        for cell, record in records.items()
+    ]
