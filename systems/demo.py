@@ -53,7 +53,8 @@ def run(given: DemoOptions) -> Path:
     from ganno_env import make_env
     from ganno_env.evaluation.methods import Setting, make_method
     from systems.experiments.agents import AGENTS, as_method
-    from systems.experiments.harness import conduct, open_store
+    from systems.experiments.experiment import run_experiment
+    from systems.experiments.run_store import open_store
     from systems.options.experiment import AgentsSpec, Experiment
     from systems.training.loop import train
 
@@ -94,7 +95,7 @@ def run(given: DemoOptions) -> Path:
     methods.append(as_method(AgentsSpec(name=AGENTS), trained.policy, deeper))
     information = {"environment": environment, "training_seconds": seconds}
     store = open_store(folder, experiment, environment, deeper)
-    conduct(experiment, deeper, methods, store, console, information)
+    run_experiment(experiment, deeper, methods, store, console, information)
     console.print(f"  {folder / 'training' / 'policy.npz'}", highlight=False)
     steps = trained.records[-1]["env_steps"]
     updates = 2 * steps * env.updates_per_step

@@ -50,7 +50,8 @@ def run(given: EvaluateOptions) -> None:
     from ganno_env.evaluation.methods import Setting, make_method, row_name
     from ganno_env.registration import by_name, check_options
     from systems.experiments.agents import AGENTS, as_method, policy_digest, random_name
-    from systems.experiments.harness import conduct, open_store
+    from systems.experiments.experiment import run_experiment
+    from systems.experiments.run_store import open_store
     from systems.policy.policy import load_policy
 
     plugins.load(given.plugins)
@@ -85,7 +86,7 @@ def run(given: EvaluateOptions) -> None:
     information = {"environment": environment, "policy": dict(policy.information)}
     console = make_console()
     console.print(f"{env}")
-    conduct(experiment, env, methods, store, console, information)
+    run_experiment(experiment, env, methods, store, console, information)
 
 
 def inherit(environment: Mapping[str, Any], trained_on: Mapping[str, Any]) -> dict[str, Any]:

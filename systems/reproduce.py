@@ -52,8 +52,9 @@ def run(given: ReproduceOptions) -> Path:
     configure(given.num_devices)
     # Only now: Jumanji starts JAX as it is imported.
     from ganno_env import make_env
-    from systems.experiments.harness import conduct, open_store
+    from systems.experiments.experiment import run_experiment
     from systems.experiments.reports import REPORTS
+    from systems.experiments.run_store import open_store
     from systems.ppo.registry import SYSTEMS
 
     plugins.load(given.plugins)
@@ -74,7 +75,7 @@ def run(given: ReproduceOptions) -> Path:
     made = {method.name for method in methods}
     order = [row for row in rows if row in made or row in unavailable]
     information = {"options": given.model_dump(mode="json")}
-    conduct(experiment, env, methods, store, console, information, order, unavailable)
+    run_experiment(experiment, env, methods, store, console, information, order, unavailable)
     return folder
 
 

@@ -2,20 +2,80 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from rich.console import Console
 
 from ganno_env import NetworkTraining
-from ganno_env.evaluation import GridRunner, Method
+from ganno_env.evaluation import GridRunner, Method, define
 from ganno_env.evaluation.methods import Listed
 from ganno_env.types import RunRecord
 from systems.experiments import provenance
+from systems.experiments.outcome import Outcome
+from systems.experiments.reports import write_report
 from systems.experiments.run_store import Cell, CellStore
 from systems.options.experiment import Experiment
 from systems.utils.progress import ProgressReporter, Unit
+
+
+def run_experiment(
+    experiment: Experiment,
+    env: NetworkTraining,
+    methods: Sequence[Method],
+    store: CellStore,
+    console: Console,
+    information: Mapping[str, Any],
+    order: Sequence[str] | None = None,
+    unavailable: Mapping[str, str] | None = None,
+) -> None:
+    """Makes the runs that are missing, and reports on all of them once there are all.
+
+    Args:
+        experiment: what to run.
+        env: where.
+        methods: the rows that can be filled.
+        store: where runs are kept; the report is written beside them.
+        console: where tables and progress are printed.
+        information: for whoever reads the records, plain JSON.
+        order: all rows' names, if there are more than `methods`.
+        unavailable: why the others are empty.
+
+    Raises:
+        ValueError: if two methods have one name.
+        StorageError: if something cannot be written; what was written before is kept.
+    """
+    names = [method.name for method in methods]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"several methods are called {twice[0]!r}; give each row its own name")
+    runner = GridRunner(
+        env, test_every_step=experiment.test_every_step, runs_at_once=experiment.runs_at_once
+    )
+    definitions = {method.name: define(method, env) for method in methods}
+    run_cells(experiment, runner, methods, definitions, store, console)
+    found = gather(experiment, methods, definitions, store, env)
+    for name, difference in found.superseded.items():
+        console.print(
+            f"{name}: the folder also keeps runs of another definition ({difference}), which the "
+            "report leaves out",
+            soft_wrap=True,
+        )
+    if found.num_missing:
+        console.print(
+            f"{found.num_missing} runs are other shards'; the last one to end reports on all"
+        )
+        return
+    rows = list(dict.fromkeys([*(order or names), *found.listed]))
+    outcome = Outcome(
+        experiment=experiment,
+        env=env,
+        listed=found.listed,
+        order=rows,
+        unavailable={k: v for k, v in (unavailable or {}).items() if k not in found.listed},
+        records=found.records,
+    )
+    for path in write_report(outcome, store.folder, information, console):
+        console.print(f"  {path}", highlight=False, soft_wrap=True)
 
 
 def cells_of(experiment: Experiment, methods: Sequence[Method]) -> list[Cell]:
@@ -119,12 +179,3 @@ def gather(
 def _place(places: Mapping[str, int], cell: Cell) -> tuple[float, ...]:
     rate = -1.0 if cell.learning_rate is None else cell.learning_rate
     return places[cell.method], cell.weight_decay, rate, cell.seed
-
-
-def plain(records: Mapping[Cell, RunRecord]) -> list[dict[str, Any]]:
-    """Runs as plain JSON."""
-    return [
-        cell._asdict()
-        | {f.name: getattr(record, f.name).tolist() for f in dataclasses.fields(record)}
-        for cell, record in records.items()
-    ]

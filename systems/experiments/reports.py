@@ -20,8 +20,8 @@ from ganno_env.evaluation.published import PUBLISHED
 from ganno_env.registry import Registry
 from ganno_env.schedules import SCHEDULES
 from ganno_env.viewer import Episode, TrainingViewer, save
-from systems.experiments.experiment import plain
 from systems.experiments.outcome import Outcome, Part
+from systems.experiments.run_store import records_as_json
 from systems.utils.files import storage_errors, write_atomically
 from systems.utils.output import make_console
 from systems.utils.strict_json import to_json
@@ -40,7 +40,7 @@ class Report:
 REPORTS: Registry[Callable[[Outcome], Report]] = Registry("report")
 
 
-def write(
+def write_report(
     outcome: Outcome, folder: Path, information: Mapping[str, Any], console: Console
 ) -> list[Path]:
     """Writes `table.md`, `records.json` and pictures, then prints tables; returns their paths.
@@ -53,7 +53,7 @@ def write(
     report = REPORTS[outcome.experiment.report](outcome)
     images = outcome.env.dataset.source or outcome.env.dataset.name
     records = {**information, "unavailable": dict(outcome.unavailable)}
-    content = to_json(records | {"runs": plain(outcome.records)})
+    content = to_json(records | {"runs": records_as_json(outcome.records)})
     paths = [folder / "table.md", folder / "records.json"]
     header = f"# {outcome.experiment.name}\n\n{outcome.env}. Images: {images}.\n\n"
     write_atomically(paths[0], (header + report.text).encode(), overwrite=True)

@@ -17,9 +17,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ganno_env import NetworkTraining
 from ganno_env.evaluation.methods import Listed
 from ganno_env.types import RunRecord
 from systems.experiments import provenance
+from systems.options.experiment import Experiment
 from systems.utils.files import write_atomically
 from systems.utils.strict_json import to_json
 
@@ -140,6 +142,45 @@ class CellStore:
         rate = "none" if cell.learning_rate is None else f"{cell.learning_rate:g}"
         readable = f"{slug(cell.method)}-{rate}-{cell.weight_decay:g}-{cell.seed}"
         return self.folder / FOLDER / f"{readable}-{provenance.digest(made_with)[:12]}.npz"
+
+
+def open_store(
+    folder: Path,
+    experiment: Experiment,
+    environment: Mapping[str, Any],
+    env: NetworkTraining,
+    options: Mapping[str, Any] | None = None,
+) -> CellStore:
+    """The store of an experiment's runs in `folder`.
+
+    Args:
+        folder: where the runs are, or will be.
+        experiment: what is run.
+        environment: `make_env`'s arguments.
+        env: what `make_env` made of them.
+        options: what else must be the same for the folder to be gone on with.
+
+    Raises:
+        ValueError: if the folder holds runs that were made with anything else.
+        StorageError: if it cannot be written.
+    """
+    identity = {
+        "experiment": experiment.name,
+        "environment": provenance.of_environment(environment, env),
+        "split": experiment.split,
+        "test_every_step": experiment.test_every_step,
+        "version": provenance.version(),
+    }
+    return CellStore(folder, identity if options is None else {**identity, "options": options})
+
+
+def records_as_json(records: Mapping[Cell, RunRecord]) -> list[dict[str, Any]]:
+    """Runs with all their figures, as plain JSON."""
+    return [
+        cell._asdict()
+        | {f.name: getattr(record, f.name).tolist() for f in dataclasses.fields(record)}
+        for cell, record in records.items()
+    ]
 
 
 def slug(name: str) -> str:

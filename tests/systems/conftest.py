@@ -9,7 +9,6 @@ from typing import Any
 import jax
 import pytest
 
-from systems.experiments import harness
 from systems.ppo import rec_ippo
 from systems.ppo.config import PPOConfig
 from systems.ppo.mesh import make_mesh
@@ -87,11 +86,11 @@ def work(monkeypatch, tmp_path):
         done.append({"env": env, "config": config, **options})
         return SimpleNamespace(stopped_by=None)
 
-    def conduct_nothing(experiment, env, methods, store, *rest, **options):
+    def run_nothing(experiment, env, methods, store, *rest, **options):
         done.append({"experiment": experiment, "env": env, "methods": methods, "store": store})
 
     monkeypatch.setattr(training, "train", train_nothing)
-    monkeypatch.setattr(harness, "conduct", conduct_nothing)
+    monkeypatch.setattr(harness, "run_experiment", run_nothing)
     monkeypatch.setattr("systems.command_line.command.protect_standard_streams", lambda: None)
     # Hydra's logging would close streams that pytest captures.
     monkeypatch.setattr("hydra._internal.logging_config.configure_logging", lambda *_: None)

@@ -21,7 +21,7 @@ from ganno_env.types import RunRecord
 from systems import reproduce as command
 from systems.experiments.experiment import cells_of, plain
 from systems.experiments.outcome import Outcome
-from systems.experiments.reports import REPORTS, _schedule, _schedules, write
+from systems.experiments.reports import REPORTS, _schedule, _schedules, write_report
 from systems.options.commands import ReproduceOptions
 from tests.small import small_env
 from tests.systems.test_reproduce import EXPERIMENTS, ROOT
@@ -76,7 +76,7 @@ def outcome(name: str, absent: frozenset[str] = frozenset()) -> Outcome:
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_report_has_all_rows_all_runs_and_its_picture(name, absent, tmp_path):
     made = outcome(name, absent)
-    paths = write(made, tmp_path, {"options": {}}, Console(quiet=True))
+    paths = write_report(made, tmp_path, {"options": {}}, Console(quiet=True))
     text = (tmp_path / "table.md").read_text()
     ours = text.partition("**The paper's own")[0]
     for row in made.order:
@@ -96,7 +96,7 @@ def test_every_report_has_all_rows_all_runs_and_its_picture(name, absent, tmp_pa
 def test_a_second_report_replaces_the_first(tmp_path):
     made = outcome("table5")
     for _ in range(2):
-        paths = write(made, tmp_path, {}, Console(quiet=True))
+        paths = write_report(made, tmp_path, {}, Console(quiet=True))
     assert sorted(tmp_path.iterdir()) == sorted(paths)
 
 
