@@ -90,7 +90,7 @@ def work(monkeypatch, tmp_path):
         done.append({"experiment": experiment, "env": env, "methods": methods, "store": store})
 
     monkeypatch.setattr(training, "train", train_nothing)
-    monkeypatch.setattr(harness, "run_experiment", run_nothing)
+    monkeypatch.setattr("systems.experiments.experiment.run_experiment", run_nothing)
     monkeypatch.setattr("systems.command_line.command.protect_standard_streams", lambda: None)
     # Hydra's logging would close streams that pytest captures.
     monkeypatch.setattr("hydra._internal.logging_config.configure_logging", lambda *_: None)

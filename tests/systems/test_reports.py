@@ -19,9 +19,10 @@ from ganno_env.evaluation import Method, random_controller
 from ganno_env.schedules import SCHEDULES
 from ganno_env.types import RunRecord
 from systems import reproduce as command
-from systems.experiments.experiment import cells_of, plain
+from systems.experiments.experiment import cells_of
 from systems.experiments.outcome import Outcome
 from systems.experiments.reports import REPORTS, _schedule, _schedules, write_report
+from systems.experiments.run_store import records_as_json
 from systems.options.commands import ReproduceOptions
 from tests.small import small_env
 from tests.systems.test_reproduce import EXPERIMENTS, ROOT
@@ -84,7 +85,7 @@ def test_every_report_has_all_rows_all_runs_and_its_picture(name, absent, tmp_pa
             made.experiment.weight_decays
         ), row
     kept = json.loads((tmp_path / "records.json").read_text())
-    assert len(kept["runs"]) == len(made.records) == len(plain(made.records))
+    assert len(kept["runs"]) == len(made.records) == len(records_as_json(made.records))
     assert kept["unavailable"] == made.unavailable
     pictures = [path for path in paths if path.suffix == ".png"]
     drawn = name if name.startswith("figure") else "comparison"
