@@ -174,7 +174,7 @@ def _methods(
 ) -> tuple[list[Method], dict[str, str]]:
     """The rows that can be filled, and why the others cannot."""
     from ganno_env.evaluation.methods import NotAvailableError, Setting, make_method
-    from systems.experiments.agents import as_method, as_random, find_policy
+    from systems.experiments.agents import as_method, as_random, get_policy
 
     methods: list[Method] = []
     unavailable: dict[str, str] = {}
@@ -184,7 +184,7 @@ def _methods(
             if key not in specs:
                 methods.append(make_method(text, Setting(env, velo_weights)))
                 continue
-            policy = find_policy(key, specs[key], training)
+            policy = get_policy(key, specs[key], training)
             if key == text:
                 methods.append(as_method(specs[key], policy, env))
             elif (random := as_random(specs[key], policy, env)) is not None:

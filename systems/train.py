@@ -85,7 +85,7 @@ def run(given: TrainOptions) -> None:
         ValueError: for whatever is wrong with the options, before anything is compiled.
         StorageError, TrainingDivergedError, ProcessError: see `systems.training.loop.train`.
     """
-    from systems.training.devices import configure, is_first, together
+    from systems.training.devices import configure, is_first, synchronised
 
     config = given.system.config
     mesh = configure(given.num_devices, num_envs=config.num_envs, distributed=given.distributed)
@@ -98,7 +98,7 @@ def run(given: TrainOptions) -> None:
     hydra_config = HydraConfig.get()
     overrides: Any = OmegaConf.to_container(hydra_config.overrides.task, resolve=False)
     with ExitStack() as stack:
-        with together():
+        with synchronised():
             plugins.load(given.plugins)
             SYSTEMS[given.system.name]  # an unknown one is refused here
             check_loggers(given.loggers)

@@ -144,8 +144,10 @@ def must_train(key: str, spec: AgentsSpec, training: Training) -> bool:
     return planned is not None and planned.updates > 0 and planned.finished() is None
 
 
-def find_policy(key: str, spec: AgentsSpec, training: Training) -> Policy:
-    """Loads the policy of agents, or trains it, going on where an earlier try was interrupted.
+def get_policy(key: str, spec: AgentsSpec, training: Training) -> Policy:
+    """Finds the policy of agents, loads it, or trains it.
+
+    A training that was interrupted is gone on with.
 
     Raises:
         NotAvailableError: where agents are to be left out.
@@ -161,7 +163,7 @@ def find_policy(key: str, spec: AgentsSpec, training: Training) -> Policy:
     if planned is None:
         return load_policy(spec.checkpoint)
     if planned.updates == 0:
-        return _newborn(planned, training.mesh)
+        return untrained_policy(planned, training.mesh)
     if (policy := planned.finished()) is not None:
         return policy
     folder = planned.folder
@@ -185,7 +187,8 @@ def find_policy(key: str, spec: AgentsSpec, training: Training) -> Policy:
     return result.policy
 
 
-def _newborn(planned: Plan, mesh: Mesh) -> Policy:
+def untrained_policy(planned: Plan, mesh: Mesh) -> Policy:
+    """The policy that a training begins with."""
     learner = SYSTEMS[planned.system](planned.env, planned.config, mesh)
     # Compiled whole, so that the environments' beginnings, which are not asked for, are left out.
     learned = jax.jit(lambda key: learner.init(key).learned)(jax.random.PRNGKey(planned.seed))

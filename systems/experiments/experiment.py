@@ -14,7 +14,7 @@ from ganno_env.types import RunRecord
 from systems.experiments import provenance
 from systems.experiments.outcome import Outcome
 from systems.experiments.reports import write_report
-from systems.experiments.run_store import Cell, CellStore
+from systems.experiments.run_store import RunKey, RunStore
 from systems.options.experiment import Experiment
 from systems.utils.progress import ProgressReporter, Unit
 
@@ -23,7 +23,7 @@ def run_experiment(
     experiment: Experiment,
     env: NetworkTraining,
     methods: Sequence[Method],
-    store: CellStore,
+    store: RunStore,
     console: Console,
     information: Mapping[str, Any],
     order: Sequence[str] | None = None,
@@ -52,7 +52,7 @@ def run_experiment(
         env, test_every_step=experiment.test_every_step, runs_at_once=experiment.runs_at_once
     )
     definitions = {method.name: define(method, env) for method in methods}
-    run_cells(experiment, runner, methods, definitions, store, console)
+    make_missing_runs(experiment, runner, methods, definitions, store, console)
     found = gather(experiment, methods, definitions, store, env)
     for name, difference in found.superseded.items():
         console.print(
@@ -78,10 +78,10 @@ def run_experiment(
         console.print(f"  {path}", highlight=False, soft_wrap=True)
 
 
-def cells_of(experiment: Experiment, methods: Sequence[Method]) -> list[Cell]:
+def run_keys(experiment: Experiment, methods: Sequence[Method]) -> list[RunKey]:
     """The runs, method by method; where a method has a rate or decay of its own, fewer."""
-    cells = [
-        Cell(
+    keys = [
+        RunKey(
             method.name,
             rate if method.learning_rate is None else None,
             decay if method.weight_decay is None else method.weight_decay,
@@ -92,19 +92,19 @@ def cells_of(experiment: Experiment, methods: Sequence[Method]) -> list[Cell]:
         for rate in experiment.learning_rates
         for seed in experiment.seeds
     ]
-    return list(dict.fromkeys(cells))
+    return list(dict.fromkeys(keys))
 
 
 Definitions = Mapping[str, Mapping[str, Any]]
 """What each method's runs depend on, by its name; see `ganno_env.evaluation.define`."""
 
 
-def run_cells(
+def make_missing_runs(
     experiment: Experiment,
     runner: GridRunner,
     methods: Sequence[Method],
     definitions: Definitions,
-    store: CellStore,
+    store: RunStore,
     console: Console,
 ) -> None:
     """Makes the runs of this process's part that are not in the store yet, keeping each.
@@ -112,13 +112,12 @@ def run_cells(
     Raises:
         StorageError: if one cannot be kept; those before it are.
     """
-    mine = cells_of(experiment, methods)[experiment.shard :: experiment.num_shards]
-    missing = [cell for cell in mine if store.load(cell, definitions[cell.method]) is None]
+    mine = run_keys(experiment, methods)[experiment.shard :: experiment.num_shards]
+    missing = [key for key in mine if store.load(key, definitions[key.method]) is None]
     by_name = {method.name: method for method in methods}
     listed = {method.name: method.listed(runner.env) for method in methods}
     specs = [
-        by_name[cell.method].runs(cell.learning_rate, cell.weight_decay, cell.seed)
-        for cell in missing
+        by_name[key.method].runs(key.learning_rate, key.weight_decay, key.seed) for key in missing
     ]
     kept = len(mine) - len(missing)
     console.print(
@@ -127,9 +126,9 @@ def run_cells(
     units = [Unit(batch.programs, batch.size, len(batch.numbers)) for batch in runner.plan(specs)]
     with ProgressReporter(console, units) as progress:
         for number, record in runner.iterate(specs):
-            cell = missing[number]
-            store.save(cell, listed[cell.method], definitions[cell.method], record)
-            progress.done(cell.method)
+            key = missing[number]
+            store.save(key, listed[key.method], definitions[key.method], record)
+            progress.done(key.method)
 
 
 class Gathered(NamedTuple):
@@ -143,7 +142,7 @@ class Gathered(NamedTuple):
     """
 
     listed: dict[str, Listed]
-    records: dict[Cell, RunRecord]
+    records: dict[RunKey, RunRecord]
     num_missing: int
     superseded: dict[str, str]
 
@@ -152,30 +151,30 @@ def gather(
     experiment: Experiment,
     methods: Sequence[Method],
     definitions: Definitions,
-    store: CellStore,
+    store: RunStore,
     env: NetworkTraining,
 ) -> Gathered:
     """All finished runs of a store, those of methods that were not asked for this time too."""
     kept = list(store.kept())
-    current = {run.cell.method: run.definition for run in kept}  # the latest stands
+    current = {run.key.method: run.definition for run in kept}  # the latest stands
     current |= {name: provenance.plain(definition) for name, definition in definitions.items()}
     texts = {name: provenance.text(definition) for name, definition in current.items()}
-    shown = [run for run in kept if provenance.text(run.definition) == texts[run.cell.method]]
+    shown = [run for run in kept if provenance.text(run.definition) == texts[run.key.method]]
     superseded = {
-        run.cell.method: provenance.differences(run.definition, current[run.cell.method])
+        run.key.method: provenance.differences(run.definition, current[run.key.method])
         for run in kept
-        if provenance.text(run.definition) != texts[run.cell.method]
+        if provenance.text(run.definition) != texts[run.key.method]
     }
-    found = {run.cell: run.record for run in shown}
-    asked = cells_of(experiment, methods)
+    found = {run.key: run.record for run in shown}
+    asked = run_keys(experiment, methods)
     listed = {method.name: method.listed(env) for method in methods}
-    listed |= {run.cell.method: run.listed for run in shown if run.cell.method not in listed}
+    listed |= {run.key.method: run.listed for run in shown if run.key.method not in listed}
     places = {name: place for place, name in enumerate(listed)}
-    others = sorted(found.keys() - set(asked), key=lambda cell: _place(places, cell))
-    records = {cell: found[cell] for cell in (*asked, *others) if cell in found}
+    others = sorted(found.keys() - set(asked), key=lambda key: _place(places, key))
+    records = {key: found[key] for key in (*asked, *others) if key in found}
     return Gathered(listed, records, len(set(asked) - found.keys()), superseded)
 
 
-def _place(places: Mapping[str, int], cell: Cell) -> tuple[float, ...]:
-    rate = -1.0 if cell.learning_rate is None else cell.learning_rate
-    return places[cell.method], cell.weight_decay, rate, cell.seed
+def _place(places: Mapping[str, int], key: RunKey) -> tuple[float, ...]:
+    rate = -1.0 if key.learning_rate is None else key.learning_rate
+    return places[key.method], key.weight_decay, rate, key.seed

@@ -11,7 +11,7 @@ from ganno_env.evaluation import Result
 from ganno_env.evaluation.methods import Listed
 from ganno_env.types import RunRecord
 from ganno_env.viewer import Episode
-from systems.experiments.run_store import Cell
+from systems.experiments.run_store import RunKey
 from systems.options.experiment import Experiment
 
 Place = tuple[float | None, int]
@@ -46,27 +46,25 @@ class Outcome:
     listed: Mapping[str, Listed]
     order: Sequence[str]
     unavailable: Mapping[str, str]
-    records: Mapping[Cell, RunRecord]
+    records: Mapping[RunKey, RunRecord]
 
     @property
     def weight_decays(self) -> tuple[float, ...]:
         """The tables': the experiment's, then others that there are runs of."""
         others = {
-            cell.weight_decay
-            for cell in self.records
-            if self.listed[cell.method].weight_decay is None
+            key.weight_decay for key in self.records if self.listed[key.method].weight_decay is None
         }
         asked = self.experiment.weight_decays
         return (*asked, *sorted(others.difference(asked)))
 
-    def runs(self, row: str, weight_decay: float) -> dict[Cell, RunRecord]:
+    def runs(self, row: str, weight_decay: float) -> dict[RunKey, RunRecord]:
         """A row's runs at a table's weight decay, or at its own."""
         own = self.listed[row].weight_decay
         decay = weight_decay if own is None else own
         return {
-            cell: record
-            for cell, record in self.records.items()
-            if (cell.method, cell.weight_decay) == (row, decay)
+            key: record
+            for key, record in self.records.items()
+            if (key.method, key.weight_decay) == (row, decay)
         }
 
     def parts(self, weight_decay: float) -> list[Part]:
@@ -75,7 +73,7 @@ class Outcome:
         The first shows the most runs.
         """
         places = {
-            row: {(cell.learning_rate, cell.seed) for cell in self.runs(row, weight_decay)}
+            row: {(key.learning_rate, key.seed) for key in self.runs(row, weight_decay)}
             for row in self.listed
         }
         found = {part for row in places.values() for part in _rectangles(row)}
@@ -95,8 +93,8 @@ class Outcome:
         results = []
         for row in (name for name in self.order if name in self.listed):
             runs = {
-                (cell.learning_rate, cell.seed): record
-                for cell, record in self.runs(row, weight_decay).items()
+                (key.learning_rate, key.seed): record
+                for key, record in self.runs(row, weight_decay).items()
             }
             rated = any(rate is not None for rate, _ in runs)
             places = part.places(rated)
@@ -108,20 +106,20 @@ class Outcome:
                 ]
         return results
 
-    def agents_runs(self, weight_decay: float) -> dict[Cell, RunRecord]:
+    def agents_runs(self, weight_decay: float) -> dict[RunKey, RunRecord]:
         """All trained agents' runs."""
         return {
-            cell: record
+            key: record
             for row in self.listed.values()
             if row.is_agents
-            for cell, record in self.runs(row.name, weight_decay).items()
+            for key, record in self.runs(row.name, weight_decay).items()
         }
 
-    def episode(self, cell: Cell) -> Episode:
+    def episode(self, key: RunKey) -> Episode:
         """A run as it is drawn, from the rate that it began with."""
-        row = self.listed[cell.method]
-        rate = row.learning_rate if cell.learning_rate is None else cell.learning_rate
-        return Episode.from_record(self.records[cell], self.env.updates_per_step, rate)
+        row = self.listed[key.method]
+        rate = row.learning_rate if key.learning_rate is None else key.learning_rate
+        return Episode.from_record(self.records[key], self.env.updates_per_step, rate)
 
     def title(self, weight_decay: float, part: Part | None = None) -> str:
         """The experiment's, with the weight decay, and a part's seeds where there are several."""

@@ -104,8 +104,8 @@ def table(outcome: Outcome) -> Report:
 def figure1(outcome: Outcome) -> Report:
     """Learning rate and training loss of a run of each method."""
     runs: dict[str, Episode] = {}
-    for cell in outcome.records:
-        runs.setdefault(cell.method, outcome.episode(cell))
+    for key in outcome.records:
+        runs.setdefault(key.method, outcome.episode(key))
     if not runs:
         return Report(_tables(outcome), {})
     return Report(
@@ -116,10 +116,10 @@ def figure1(outcome: Outcome) -> Report:
 @REPORTS.register("figure2")
 def figure2(outcome: Outcome) -> Report:
     """Each layer's rate and the test accuracy of the agents' first run."""
-    cells = list(outcome.agents_runs(outcome.experiment.weight_decays[0]))
-    if not cells:
+    keys = list(outcome.agents_runs(outcome.experiment.weight_decays[0]))
+    if not keys:
         return Report(_tables(outcome), {})
-    figure = figures.rates_and_accuracy(outcome.episode(cells[0]), *_drawn(outcome))
+    figure = figures.rates_and_accuracy(outcome.episode(keys[0]), *_drawn(outcome))
     return Report(_tables(outcome), {"figure2.png": figure})
 
 
@@ -152,8 +152,8 @@ def figure5(outcome: Outcome) -> Report:
 def figure7(outcome: Outcome) -> Report:
     """The experiment's first schedule beside runs of agents, one for each seed."""
     runs = {
-        f"{cell.method}, seed {cell.seed}": outcome.episode(cell)
-        for cell in outcome.agents_runs(outcome.experiment.weight_decays[0])
+        f"{key.method}, seed {key.seed}": outcome.episode(key)
+        for key in outcome.agents_runs(outcome.experiment.weight_decays[0])
     }
     reference = next(iter(_hand_made(outcome)), "one_cycle")
     figure = figures.schedules_beside(
@@ -203,10 +203,10 @@ def _comparisons(outcome: Outcome) -> dict[str, Figure]:
     for decay in outcome.weight_decays:
         for part in outcome.parts(decay)[:1]:
             runs = {
-                f"{cell.method} from {cell.learning_rate:g}": outcome.episode(cell)
-                for cell in outcome.agents_runs(decay)
-                if cell.seed == part.seeds[0]
-                and cell.learning_rate in (*part.rates[:1], *part.rates[-1:])
+                f"{key.method} from {key.learning_rate:g}": outcome.episode(key)
+                for key in outcome.agents_runs(decay)
+                if key.seed == part.seeds[0]
+                and key.learning_rate in (*part.rates[:1], *part.rates[-1:])
             }
             rows = tables.summarise(outcome.results(decay, part), outcome.listed)
             suffix = "" if len(outcome.weight_decays) == 1 else f"-{decay:g}"
@@ -220,11 +220,11 @@ def _schedules(outcome: Outcome) -> dict[str, Figure]:
     """All of one run of agents, from the middle rate: what was set, and what came of it."""
     rates = outcome.experiment.learning_rates
     names, _ = _drawn(outcome)
-    for cell in outcome.agents_runs(outcome.experiment.weight_decays[0]):
-        if cell.learning_rate in (None, rates[len(rates) // 2]):
-            heading = f"{cell.method} on {outcome.env.dataset.name}, {outcome.env.network.name}"
-            if cell.learning_rate is not None:
-                heading += f", from {cell.learning_rate:g}"
-            viewer = TrainingViewer(names, outcome.listed[cell.method].actions, heading)
-            return {"schedule.png": viewer.render(outcome.episode(cell))}
+    for key in outcome.agents_runs(outcome.experiment.weight_decays[0]):
+        if key.learning_rate in (None, rates[len(rates) // 2]):
+            heading = f"{key.method} on {outcome.env.dataset.name}, {outcome.env.network.name}"
+            if key.learning_rate is not None:
+                heading += f", from {key.learning_rate:g}"
+            viewer = TrainingViewer(names, outcome.listed[key.method].actions, heading)
+            return {"schedule.png": viewer.render(outcome.episode(key))}
     return {}

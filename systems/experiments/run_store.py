@@ -35,7 +35,7 @@ LONGEST_NAME = 40
 """Characters of a row's name that are in its files' names."""
 
 
-class Cell(NamedTuple):
+class RunKey(NamedTuple):
     """A run's place in an experiment.
 
     Attributes:
@@ -54,14 +54,14 @@ class Kept(NamedTuple):
     """A run that is kept.
 
     Attributes:
-        cell: its place.
+        key: its place.
         listed: its row, as reports need it.
         provenance: what it was made with; see `PARTS`.
         order: greater, the later it was made.
         record: what it came to.
     """
 
-    cell: Cell
+    key: RunKey
     listed: Listed
     provenance: Mapping[str, Any]
     order: float
@@ -74,7 +74,7 @@ class Kept(NamedTuple):
         return definition
 
 
-class CellStore:
+class RunStore:
     """Finished runs in a folder; each is written whole or not at all.
 
     Args:
@@ -107,40 +107,40 @@ class CellStore:
                 f"{folder} holds runs that were made otherwise ({difference}); {REMEDY}"
             )
 
-    def load(self, cell: Cell, definition: Mapping[str, Any]) -> RunRecord | None:
+    def load(self, key: RunKey, definition: Mapping[str, Any]) -> RunRecord | None:
         """A cell's record, if it is there, can be read, and was made with just these."""
-        wanted = self._provenance(cell, definition)
-        kept = _read(self._file(cell, wanted))
+        wanted = self._provenance(key, definition)
+        kept = _read(self._file(key, wanted))
         if kept is None or provenance.text(kept.provenance) != provenance.text(wanted):
             return None
         return kept.record
 
     def save(
-        self, cell: Cell, listed: Listed, definition: Mapping[str, Any], record: RunRecord
+        self, key: RunKey, listed: Listed, definition: Mapping[str, Any], record: RunRecord
     ) -> None:
         """Keeps a record; raises `StorageError` if it cannot be written."""
-        made_with = self._provenance(cell, definition)
-        header = {"cell": cell, "listed": listed._asdict(), "provenance": made_with}
+        made_with = self._provenance(key, definition)
+        header = {"cell": key, "listed": listed._asdict(), "provenance": made_with}
         arrays = {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}
         buffer = io.BytesIO()
         np.savez(buffer, header=np.array(provenance.text(header)), **arrays)
-        write_atomically(self._file(cell, made_with), buffer.getvalue(), overwrite=True)
+        write_atomically(self._file(key, made_with), buffer.getvalue(), overwrite=True)
 
     def kept(self) -> Iterator[Kept]:
         """All runs of this store's identity, of whatever definitions, oldest first."""
         runs = [kept for path in (self.folder / FOLDER).glob("*.npz") if (kept := _read(path))]
         identity = provenance.text(self.identity)
         ours = [kept for kept in runs if provenance.text(kept.provenance["run"]) == identity]
-        yield from sorted(ours, key=lambda kept: (kept.order, kept.cell.method))
+        yield from sorted(ours, key=lambda kept: (kept.order, kept.key.method))
 
-    def _provenance(self, cell: Cell, definition: Mapping[str, Any]) -> Any:
+    def _provenance(self, key: RunKey, definition: Mapping[str, Any]) -> Any:
         return provenance.plain(
-            dict(zip(PARTS, (self.identity, definition, cell._asdict()), strict=True))
+            dict(zip(PARTS, (self.identity, definition, key._asdict()), strict=True))
         )
 
-    def _file(self, cell: Cell, made_with: Any) -> Path:
-        rate = "none" if cell.learning_rate is None else f"{cell.learning_rate:g}"
-        readable = f"{slug(cell.method)}-{rate}-{cell.weight_decay:g}-{cell.seed}"
+    def _file(self, key: RunKey, made_with: Any) -> Path:
+        rate = "none" if key.learning_rate is None else f"{key.learning_rate:g}"
+        readable = f"{slug(key.method)}-{rate}-{key.weight_decay:g}-{key.seed}"
         return self.folder / FOLDER / f"{readable}-{provenance.digest(made_with)[:12]}.npz"
 
 
@@ -150,7 +150,7 @@ def open_store(
     environment: Mapping[str, Any],
     env: NetworkTraining,
     options: Mapping[str, Any] | None = None,
-) -> CellStore:
+) -> RunStore:
     """The store of an experiment's runs in `folder`.
 
     Args:
@@ -171,15 +171,15 @@ def open_store(
         "test_every_step": experiment.test_every_step,
         "version": provenance.version(),
     }
-    return CellStore(folder, identity if options is None else {**identity, "options": options})
+    return RunStore(folder, identity if options is None else {**identity, "options": options})
 
 
-def records_as_json(records: Mapping[Cell, RunRecord]) -> list[dict[str, Any]]:
+def records_as_json(records: Mapping[RunKey, RunRecord]) -> list[dict[str, Any]]:
     """Runs with all their figures, as plain JSON."""
     return [
-        cell._asdict()
+        key._asdict()
         | {f.name: getattr(record, f.name).tolist() for f in dataclasses.fields(record)}
-        for cell, record in records.items()
+        for key, record in records.items()
     ]
 
 
@@ -207,7 +207,7 @@ def _read(path: Path) -> Kept | None:
         header = json.loads(str(arrays.pop("header")))
         listed, made_with = header["listed"], header["provenance"]
         return Kept(
-            cell=Cell(*header["cell"]),
+            key=RunKey(*header["cell"]),
             listed=Listed(**listed | {"actions": tuple(listed["actions"])}),
             provenance={part: made_with[part] for part in PARTS},
             order=order,

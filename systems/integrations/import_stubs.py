@@ -1,7 +1,7 @@
-"""Modules that stand in for packages which are imported, but not used.
+"""Stubs of packages that are imported, but not used.
 
 Mava imports every environment and logger that it knows of, whichever is run. Where one of them is
-not installed, or does not go with the installed versions of others, a stand-in lets the import
+not installed, or does not go with the installed versions of others, a stub lets the import
 pass. What is taken from it is a class that says what is missing as soon as it is used.
 """
 
@@ -32,7 +32,7 @@ def _missing(module: str, name: str) -> type:
     return _Missing(name, (), {"__module__": module})
 
 
-class _StandIn(ModuleType):
+class _Stub(ModuleType):
     """A module that has everything."""
 
     __path__: list[str] = []  # noqa: RUF012 - a package, so that it has submodules
@@ -44,7 +44,7 @@ class _StandIn(ModuleType):
 
 
 class _Finder(MetaPathFinder, Loader):
-    """Finds stand-ins for `packages`, and for all that is in them."""
+    """Finds stubs for `packages`, and for all that is in them."""
 
     def __init__(self, packages: frozenset[str]) -> None:
         self.packages = packages
@@ -55,14 +55,14 @@ class _Finder(MetaPathFinder, Loader):
         return ModuleSpec(fullname, self, is_package=True)
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        return _StandIn(spec.name)
+        return _Stub(spec.name)
 
     def exec_module(self, module: ModuleType) -> None:
         """There is nothing to execute."""
 
 
 def install(packages: Sequence[str]) -> list[str]:
-    """Puts stand-ins in the places of those `packages` that cannot be imported; returns these."""
+    """Puts stubs in the places of those `packages` that cannot be imported; returns these."""
     absent = [package for package in packages if not _importable(package)]
     for name in list(sys.modules):
         # What is left of an import that failed halfway.

@@ -100,7 +100,7 @@ def _meet(distributed: Distributed) -> None:
         waits = f"waiting up to {distributed.timeout} s for {distributed.num_processes} processes"
         echo(f"{waits} at {where}", err=True)
     elif where is not None:
-        _knock(where, distributed.timeout)
+        wait_for_coordinator(where, distributed.timeout)
     try:
         jax.distributed.initialize(
             where,
@@ -115,8 +115,14 @@ def _meet(distributed: Distributed) -> None:
         ) from error
 
 
-def _knock(coordinator: str, timeout: int) -> None:
-    # JAX would abort where nobody listens, and not raise anything.
+def wait_for_coordinator(coordinator: str, timeout: int) -> None:
+    """Returns once the first process listens at `coordinator`, HOST:PORT.
+
+    JAX would abort where nobody listens, and not raise anything.
+
+    Raises:
+        ProcessError: if that takes more than `timeout` seconds.
+    """
     host, _, port = coordinator.rpartition(":")
     deadline = time.monotonic() + timeout
     while True:
@@ -153,8 +159,8 @@ def gather(value: int) -> list[int]:
 
 
 @contextlib.contextmanager
-def together() -> Iterator[None]:
-    """Left by all processes at once; where one fails within, so do all.
+def synchronised() -> Iterator[None]:
+    """A context that all processes leave at once; where one fails within, so do all.
 
     Nothing within may wait for another process, which might have failed before.
 

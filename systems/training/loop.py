@@ -26,7 +26,7 @@ from systems.ppo.mesh import make_mesh
 from systems.ppo.registry import SYSTEMS
 from systems.ppo.types import Learner, LearnerState, Metrics
 from systems.training.curves import draw_training_curve, first_and_last_tenth
-from systems.training.devices import check_same, is_first, together
+from systems.training.devices import check_same, is_first, synchronised
 from systems.training.run import Progress, TrainingRun
 from systems.training.signals import StopRequest
 from systems.utils.errors import TrainingDivergedError
@@ -126,19 +126,19 @@ def train(
         num_devices=mesh.size,
         documents=documents or {},
     )
-    with together():
+    with synchronised():
         found = run.open(resume)
     checked = [checkpoint_every, max_skipped_updates, folder is None, found and found.update]
     last = min(config.num_updates, stop_after_updates or config.num_updates)
     check_same([run.identity, last, *checked])
     state = learner.init(jax.random.PRNGKey(seed))
     with contextlib.ExitStack() as stack:
-        with together():
+        with synchronised():
             at = run.start(found, state)
             loggers_here = loggers if is_first() else {}
             sink = stack.enter_context(make_loggers(loggers_here, _described(run, at)))
         at, stopped_by = _loop(learner, run, at, sink, last, checkpoint_every, max_skipped_updates)
-        with together():
+        with synchronised():
             if folder is not None and is_first():
                 draw_training_curve(at.records, folder / CURVE)
         sink.finish(_summary(run, at, stopped_by))

@@ -19,7 +19,7 @@ from systems.ppo.config import PPOConfig
 from systems.ppo.types import LearnerState
 from systems.training import checkpoint as checkpoints
 from systems.training.checkpoint import Checkpoint
-from systems.training.devices import is_first, to_host, together
+from systems.training.devices import is_first, synchronised, to_host
 from systems.utils.files import storage_errors, write_atomically
 from systems.utils.output import echo
 
@@ -152,7 +152,7 @@ class TrainingRun:
         if self.folder is None:
             return
         state = to_host(at.state)
-        with together():
+        with synchronised():
             if is_first():
                 checkpoints.save(
                     self.folder / CHECKPOINTS,

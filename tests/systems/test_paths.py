@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from systems.experiments.run_store import CellStore
+from systems.experiments.run_store import RunStore
 from systems.loggers import Run, make_loggers
 from systems.loggers.jsonl import read_records
 from systems.policy.policy import load_policy, make_policy, policy_file, save_policy
@@ -96,8 +96,8 @@ def test_what_is_kept_in_a_folder_of_any_name_is_found_again(policy, name):
         assert len(read_records(folder / "metrics.jsonl")) == 1
 
         test_cells.filled(folder / "table")
-        store = CellStore(folder / "table", test_cells.IDENTITY)
-        kept = store.load(test_cells.CELL, test_cells.DEFINITION)
+        store = RunStore(folder / "table", test_cells.IDENTITY)
+        kept = store.load(test_cells.KEY, test_cells.DEFINITION)
         assert kept is not None
         assert test_cells.equal(kept, test_cells.record())
         assert not list(folder.rglob(".writing_*"))

@@ -180,9 +180,9 @@ def test_every_process_gives_as_many_devices():
 
 def test_another_process_that_failed_is_named(monkeypatch):
     monkeypatch.setattr(devices, "gather", lambda value: [value, 1])
-    with pytest.raises(ProcessError, match="process 1 of 2 failed"), devices.together():
+    with pytest.raises(ProcessError, match="process 1 of 2 failed"), devices.synchronised():
         pass
-    with pytest.raises(OSError, match="my own"), devices.together():
+    with pytest.raises(OSError, match="my own"), devices.synchronised():
         raise OSError("my own")
 
 

@@ -241,10 +241,10 @@ def test_agents_after_some_episodes_are_of_the_same_training(tmp_path):
     assert len(list((folder / "agents").iterdir())) == 2
 
 
-def test_newborn_agents_are_those_that_the_training_begins_with(learner):
+def testuntrained_policy_agents_are_those_that_the_training_begins_with(learner):
     config = small_config()
     planned = agents.Plan({}, Recall(), "rec_ippo", config, 3, 0, Path())
-    policy = agents._newborn(planned, mesh_of(1))
+    policy = agents.untrained_policy(planned, mesh_of(1))
     begun = learner.init(jax.random.PRNGKey(3)).learned.params.actor
     jax.tree.map(np.testing.assert_array_equal, policy.params, begun)
     assert policy.information["training"]["updates"] == 0

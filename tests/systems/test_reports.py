@@ -19,7 +19,7 @@ from ganno_env.evaluation import Method, random_controller
 from ganno_env.schedules import SCHEDULES
 from ganno_env.types import RunRecord
 from systems import reproduce as command
-from systems.experiments.experiment import cells_of
+from systems.experiments.experiment import run_keys
 from systems.experiments.outcome import Outcome
 from systems.experiments.reports import REPORTS, _schedule, _schedules, write_report
 from systems.experiments.run_store import records_as_json
@@ -67,8 +67,8 @@ def outcome(name: str, absent: frozenset[str] = frozenset()) -> Outcome:
         rate = 1.0 if text.startswith("velo") else rate
         own = float(decay) if decay else None
         methods.append(Method(shown, random_controller(), (), own, rate, is_agents=text in agents))
-    cells = cells_of(experiment, methods)
-    records = {c: record(env, i, experiment.test_every_step) for i, c in enumerate(cells)}
+    keys = run_keys(experiment, methods)
+    records = {c: record(env, i, experiment.test_every_step) for i, c in enumerate(keys)}
     listed = {method.name: method.listed(env) for method in methods}
     return Outcome(experiment, env, listed, order, unavailable, records)
 
@@ -156,12 +156,12 @@ def test_schedules_are_evaluated_at_once():
 def test_a_table_shows_the_split_that_was_asked_for():
     made = outcome("table1")
     records = {
-        cell: dataclasses.replace(
+        key: dataclasses.replace(
             record,
             test_accuracy=np.float32([0.25]),
             validation_accuracy=np.full_like(record.validation_accuracy, 0.75),
         )
-        for cell, record in made.records.items()
+        for key, record in made.records.items()
     }
     for split, expected in (("test", 25.0), ("validation", 75.0)):
         experiment = made.experiment.replace(split=split)

@@ -53,10 +53,12 @@ def test_formulations_are_environments_that_a_system_fits(formulation):
 
 
 def test_an_option_that_a_formulation_overrules_is_refused():
-    options = compose("formulation=brief_levels", "env.epochs=3")
+    options = compose("formulation=absolute_rates_short", "env.epochs=3")
     with pytest.raises(ValueError, match=r"env.epochs=3 has no effect.*give train_on.epochs=3"):
-        command.training_environment(options, ["formulation=brief_levels", "++env.epochs=3"])
-    options = compose("formulation=brief_levels", "train_on.epochs=3", "env.batch_size=16")
+        command.training_environment(
+            options, ["formulation=absolute_rates_short", "++env.epochs=3"]
+        )
+    options = compose("formulation=absolute_rates_short", "train_on.epochs=3", "env.batch_size=16")
     environment = command.training_environment(
         options, ["++train_on.epochs=3", "++env.batch_size=16"]
     )
