@@ -4,6 +4,6 @@ Cores become devices as this package is imported, because whatever of it is impo
 Jumanji along, which starts JAX with the devices that it has by then.
 """
 
-from systems.devices import configure
+from systems.training.devices import configure
 
 configure()

@@ -18,7 +18,7 @@ from ganno_env import NetworkTraining
 from ganno_env.compilation import jit_with_data
 from ganno_env.inner.loss import batch_gradient, normalise
 from ganno_env.vector import VectorEnv
-from systems.devices import ENVS
+from systems.ppo.mesh import ENVS
 
 LEARNING_RATE, WEIGHT_DECAY = 1e-3, 1e-4
 NUM_REPLICAS = NUM_ENVS * NUM_BRANCHES

@@ -23,11 +23,12 @@ from ganno_env import NetworkTraining
 from ganno_env.compilation import jit_with_data
 from ganno_env.inner.replicas import replicated
 from ganno_env.types import InnerState
-from systems.config import PPOConfig
-from systems.devices import ENVS, configure
-from systems.output import echo, make_console
-from systems.rec_ippo import make_learner
-from systems.strict_json import to_json
+from systems.ppo.config import PPOConfig
+from systems.ppo.mesh import ENVS
+from systems.ppo.rec_ippo import make_learner
+from systems.training.devices import configure
+from systems.utils.output import echo, make_console
+from systems.utils.strict_json import to_json
 
 
 def updates_alone(env: NetworkTraining, mesh: Mesh) -> contenders.Contender:

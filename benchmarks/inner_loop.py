@@ -28,9 +28,9 @@ from rich.table import Table
 
 from benchmarks import contenders
 from benchmarks.cases import CASES, Case
-from systems.devices import available_cores, configure
-from systems.output import echo, make_console, protect_standard_streams
-from systems.strict_json import to_json
+from systems.training.devices import available_cores, configure
+from systems.utils.output import echo, make_console, protect_standard_streams
+from systems.utils.strict_json import to_json
 
 PATIENCE = 15.0
 """Seconds of measurement after which a slow contender has been measured enough."""

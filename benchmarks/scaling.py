@@ -24,9 +24,9 @@ from rich.table import Table
 
 from benchmarks import contenders
 from benchmarks.cases import COLOUR, GREY, Case
-from systems.devices import configure
-from systems.output import echo, make_console, protect_standard_streams
-from systems.strict_json import to_json
+from systems.training.devices import configure
+from systems.utils.output import echo, make_console, protect_standard_streams
+from systems.utils.strict_json import to_json
 
 BASE: dict[str, Any] = {
     "network": "cnn2", "num_envs": 4, "num_examples": 10_000, "validation_size": 500,

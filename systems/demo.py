@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from ganno import plugins
-from systems.command import Command
-from systems.config import PPOConfig
-from systems.files import fresh_folder
-from systems.options import DemoOptions
-from systems.output import make_console
+from systems.command_line.command import Command
+from systems.options.commands import DemoOptions
+from systems.ppo.config import PPOConfig
+from systems.utils.files import fresh_folder
+from systems.utils.output import make_console
 
 ENVIRONMENT: dict[str, Any] = {
     "dataset": "digits",
@@ -44,7 +44,7 @@ def run(given: DemoOptions) -> Path:
         ValueError: for too few steps, or an `output_dir` with a run in it.
         StorageError: if something cannot be written.
     """
-    from systems.devices import configure
+    from systems.training.devices import configure
 
     began = time.monotonic()
     config = PPOConfig(total_timesteps=given.total_timesteps)
@@ -52,10 +52,11 @@ def run(given: DemoOptions) -> Path:
     # Only now: Jumanji starts JAX as it is imported.
     from ganno_env import make_env
     from ganno_env.evaluation.methods import Setting, make_method
-    from systems.agents import AGENTS, as_method
-    from systems.harness import conduct, open_store
-    from systems.options import AgentsSpec, Experiment
-    from systems.training import train
+    from systems.experiments.agents import AGENTS, as_method
+    from systems.experiments.experiment import run_experiment
+    from systems.experiments.run_store import open_store
+    from systems.options.experiment import AgentsSpec, Experiment
+    from systems.training.loop import train
 
     plugins.load(given.plugins)
     console = make_console()
@@ -94,7 +95,7 @@ def run(given: DemoOptions) -> Path:
     methods.append(as_method(AgentsSpec(name=AGENTS), trained.policy, deeper))
     information = {"environment": environment, "training_seconds": seconds}
     store = open_store(folder, experiment, environment, deeper)
-    conduct(experiment, deeper, methods, store, console, information)
+    run_experiment(experiment, deeper, methods, store, console, information)
     console.print(f"  {folder / 'training' / 'policy.npz'}", highlight=False)
     steps = trained.records[-1]["env_steps"]
     updates = 2 * steps * env.updates_per_step

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganno import plugins
-from systems.command import Command
-from systems.files import fresh_folder
-from systems.options import AgentsSpec, EvaluateOptions, Experiment
-from systems.output import make_console
+from systems.command_line.command import Command
+from systems.options.commands import EvaluateOptions
+from systems.options.experiment import AgentsSpec, Experiment
+from systems.utils.files import fresh_folder
+from systems.utils.output import make_console
 
 if TYPE_CHECKING:  # it starts JAX as it is imported
     from ganno_env import NetworkTraining
@@ -41,16 +42,17 @@ def run(given: EvaluateOptions) -> None:
         ValueError: for whatever is wrong with the options, before anything is compiled.
         StorageError: if something cannot be written.
     """
-    from systems.devices import configure
+    from systems.training.devices import configure
 
     configure(given.num_devices)
     # Only now: Jumanji starts JAX as it is imported.
     from ganno_env import make_env
     from ganno_env.evaluation.methods import Setting, make_method, row_name
     from ganno_env.registration import by_name, check_options
-    from systems.agents import AGENTS, as_method, policy_digest, random_name
-    from systems.harness import conduct, open_store
-    from systems.policy import load_policy
+    from systems.experiments.agents import AGENTS, as_method, policy_digest, random_name
+    from systems.experiments.experiment import run_experiment
+    from systems.experiments.run_store import open_store
+    from systems.policy.policy import load_policy
 
     plugins.load(given.plugins)
     for name in given.schedules:
@@ -84,7 +86,7 @@ def run(given: EvaluateOptions) -> None:
     information = {"environment": environment, "policy": dict(policy.information)}
     console = make_console()
     console.print(f"{env}")
-    conduct(experiment, env, methods, store, console, information)
+    run_experiment(experiment, env, methods, store, console, information)
 
 
 def inherit(environment: Mapping[str, Any], trained_on: Mapping[str, Any]) -> dict[str, Any]:
@@ -98,7 +100,7 @@ def inherit(environment: Mapping[str, Any], trained_on: Mapping[str, Any]) -> di
 def _folder(folder: Path | None, env: NetworkTraining) -> Path:
     if folder is None:
         return fresh_folder(RESULTS, f"evaluate-{env.dataset.name}_{env.network.name}")
-    from systems.cells import MANIFEST
+    from systems.experiments.run_store import MANIFEST
 
     if folder.exists() and any(folder.iterdir()) and not (folder / MANIFEST).exists():
         raise ValueError(

@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from ganno import plugins
-from systems.command import Command
-from systems.curves import first_and_last_tenth, smooth
-from systems.files import fresh_folder, write_atomically
+from systems.command_line.command import Command
 from systems.loggers.jsonl import FILE_NAME, read_records
-from systems.options import LearningOptions
-from systems.output import echo
-from systems.strict_json import to_json
+from systems.options.commands import LearningOptions
+from systems.training.curves import first_and_last_tenth, smooth
+from systems.utils.files import fresh_folder, write_atomically
+from systems.utils.output import echo
+from systems.utils.strict_json import to_json
 
 COMMAND = Command(module="systems.learning", config="learning", options=LearningOptions)
 main = COMMAND.main

@@ -12,14 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ganno import plugins
-from systems.command import Command
-from systems.options import NONE, TRAIN, AgentsSpec, Experiment, ReproduceOptions
-from systems.output import make_console
+from systems.command_line.command import Command
+from systems.options.commands import ReproduceOptions
+from systems.options.experiment import AgentsSpec, Experiment
+from systems.options.types import NONE, TRAIN
+from systems.utils.output import make_console
 
 if TYPE_CHECKING:  # they start JAX as they are imported
     from ganno_env import NetworkTraining
     from ganno_env.evaluation import Method
-    from systems.agents import Training
+    from systems.experiments.agents import Training
 
 RESULTS = Path("results")
 COMMAND = Command(
@@ -45,14 +47,15 @@ def run(given: ReproduceOptions) -> Path:
         StorageError: if something cannot be written; what was written before is kept.
         KeyboardInterrupt: if a signal ended the training of its agents.
     """
-    from systems.devices import configure
+    from systems.training.devices import configure
 
     configure(given.num_devices)
     # Only now: Jumanji starts JAX as it is imported.
     from ganno_env import make_env
-    from systems.harness import conduct, open_store
-    from systems.registry import SYSTEMS
-    from systems.reports import REPORTS
+    from systems.experiments.experiment import run_experiment
+    from systems.experiments.reports import REPORTS
+    from systems.experiments.run_store import open_store
+    from systems.ppo.registry import SYSTEMS
 
     plugins.load(given.plugins)
     SYSTEMS[given.system.name]  # an unknown one is refused here
@@ -72,7 +75,7 @@ def run(given: ReproduceOptions) -> Path:
     made = {method.name for method in methods}
     order = [row for row in rows if row in made or row in unavailable]
     information = {"options": given.model_dump(mode="json")}
-    conduct(experiment, env, methods, store, console, information, order, unavailable)
+    run_experiment(experiment, env, methods, store, console, information, order, unavailable)
     return folder
 
 
@@ -106,7 +109,7 @@ def _rows(experiment: Experiment, specs: Mapping[str, AgentsSpec]) -> list[str]:
 def row_of(text: str, specs: Mapping[str, AgentsSpec]) -> str:
     """What the row of a method is called, by its text in the config."""
     from ganno_env.evaluation.methods import row_name
-    from systems.agents import random_name
+    from systems.experiments.agents import random_name
 
     if text in specs:
         return specs[text].name
@@ -128,8 +131,8 @@ def _check_environments(given: ReproduceOptions, specs: Mapping[str, AgentsSpec]
 def _training(given: ReproduceOptions, folder: Path) -> Training:
     import jax
 
-    from systems.agents import Training
-    from systems.devices import make_mesh
+    from systems.experiments.agents import Training
+    from systems.ppo.mesh import make_mesh
 
     config = given.system.config
     return Training(
@@ -146,8 +149,8 @@ def _check_agents(
     experiment: Experiment, specs: Mapping[str, AgentsSpec], training: Training
 ) -> None:
     """Refuses policies that are none, and to train the same agents in several processes."""
-    from systems.agents import must_train
-    from systems.policy import load_policy
+    from systems.experiments.agents import must_train
+    from systems.policy.policy import load_policy
 
     for spec in specs.values():
         if spec.checkpoint not in (TRAIN, NONE):
@@ -171,7 +174,7 @@ def _methods(
 ) -> tuple[list[Method], dict[str, str]]:
     """The rows that can be filled, and why the others cannot."""
     from ganno_env.evaluation.methods import NotAvailableError, Setting, make_method
-    from systems.agents import as_method, as_random, find_policy
+    from systems.experiments.agents import as_method, as_random, get_policy
 
     methods: list[Method] = []
     unavailable: dict[str, str] = {}
@@ -181,7 +184,7 @@ def _methods(
             if key not in specs:
                 methods.append(make_method(text, Setting(env, velo_weights)))
                 continue
-            policy = find_policy(key, specs[key], training)
+            policy = get_policy(key, specs[key], training)
             if key == text:
                 methods.append(as_method(specs[key], policy, env))
             elif (random := as_random(specs[key], policy, env)) is not None:

@@ -1,7 +1,7 @@
 """Trains a system: `python -m systems.train env=fashion_mnist_cnn2 scale=cpu`.
 
-Any option of the environment (`ganno_env.make_env`) or the system (`systems.config.PPOConfig`) may
-be set, as in `env.epochs=10 system.gamma=0.95`. `resume=FOLDER` goes on with a run as if it had
+Any option of the environment (`ganno_env.make_env`) or the system (`systems.ppo.config.PPOConfig`)
+may be set, as in `env.epochs=10 system.gamma=0.95`. `resume=FOLDER` goes on with a run as if it had
 never stopped. `-m` trains once for each of several values, as in `-m seed=0,1,2`.
 """
 
@@ -22,12 +22,12 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from ganno import plugins
-from systems.arguments import Override, value_of
-from systems.command import Command
-from systems.files import folder_if_used
-from systems.options import TrainOptions
-from systems.output import echo
-from systems.strict_json import plain, to_json
+from systems.command_line.arguments import Override, value_of
+from systems.command_line.command import Command
+from systems.options.commands import TrainOptions
+from systems.utils.files import folder_if_used
+from systems.utils.output import echo
+from systems.utils.strict_json import plain, to_json
 
 CONFIG = "config.yaml"
 OVERRIDES = "overrides.json"
@@ -83,9 +83,9 @@ def run(given: TrainOptions) -> None:
 
     Raises:
         ValueError: for whatever is wrong with the options, before anything is compiled.
-        StorageError, TrainingDivergedError, ProcessError: see `systems.training.train`.
+        StorageError, TrainingDivergedError, ProcessError: see `systems.training.loop.train`.
     """
-    from systems.devices import configure, is_first, together
+    from systems.training.devices import configure, is_first, synchronised
 
     config = given.system.config
     mesh = configure(given.num_devices, num_envs=config.num_envs, distributed=given.distributed)
@@ -93,12 +93,12 @@ def run(given: TrainOptions) -> None:
     from ganno_env import make_env
     from ganno_env.registration import check_options
     from systems.loggers import check_loggers
-    from systems.registry import SYSTEMS
+    from systems.ppo.registry import SYSTEMS
 
     hydra_config = HydraConfig.get()
     overrides: Any = OmegaConf.to_container(hydra_config.overrides.task, resolve=False)
     with ExitStack() as stack:
-        with together():
+        with synchronised():
             plugins.load(given.plugins)
             SYSTEMS[given.system.name]  # an unknown one is refused here
             check_loggers(given.loggers)
@@ -108,8 +108,8 @@ def run(given: TrainOptions) -> None:
             check_options(given.train_on, "train_on.", network)
             env = make_env(**environment)
             # They take a while to import, so they come after what may be refused.
-            from systems import training
-            from systems.runs import has_run
+            from systems.training import loop as training
+            from systems.training.run import has_run
 
             folder = stack.enter_context(_folder(given, environment, hydra_config))
         # A job of a sweep that was begun before, and requeued, goes on.
@@ -175,7 +175,7 @@ def _folder(
     given: TrainOptions, environment: Mapping[str, Any], hydra_config: Any
 ) -> AbstractContextManager[Path]:
     """Where the run is kept; a new folder is named after what is trained."""
-    from systems.devices import is_first
+    from systems.training.devices import is_first
 
     name = f"{environment['dataset']}_{environment['network']}-{given.system.name}"
     chosen = given.resume or given.output_dir

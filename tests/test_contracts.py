@@ -18,7 +18,7 @@ from ganno_env.optimisers import OPTIMISERS, build
 from ganno_env.rewards import REWARDS
 from ganno_env.schedules import SCHEDULES
 from ganno_env.types import LAYER_KINDS, Metrics
-from systems.registry import SYSTEMS
+from systems.ppo.registry import SYSTEMS
 from tests.small import small_env, some_states
 
 IMAGES = jax.random.normal(jax.random.key(0), (4, 8, 8, 1))

@@ -18,15 +18,14 @@ from ganno.options import Arguments
 from ganno_env import NetworkTraining, datasets, make_env
 from ganno_env.networks import build
 from ganno_env.registration import OPTIONS
-from systems.config import PPOConfig
-from systems.options import (
-    AgentsSpec,
+from systems.options.commands import (
     EvaluateOptions,
-    Experiment,
     LearningOptions,
     ReproduceOptions,
     TrainOptions,
 )
+from systems.options.experiment import AgentsSpec, Experiment
+from systems.ppo.config import PPOConfig
 from tests.small import ARGUMENTS, small_env
 
 SETS = 1_000

@@ -16,9 +16,9 @@ from ganno_env.evaluation import GridRunner, RunSpec, random_controller, schedul
 from ganno_env.inner import OPTIMISERS
 from ganno_env.networks import NETWORKS
 from ganno_env.observations import FEATURES
-from systems.config import PPOConfig
-from systems.policy import make_policy
-from systems.rec_ippo import make_learner
+from systems.policy.policy import make_policy
+from systems.ppo.config import PPOConfig
+from systems.ppo.rec_ippo import make_learner
 from tests.small import small_env
 from tests.toys import Recall
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
-from systems.output import echo
+from systems.utils.output import echo
 
 Record: TypeAlias = Mapping[str, float]
 """One update's figures: `update`, `env_steps`, `seconds` and whatever else there is.

@@ -11,8 +11,8 @@ from rich.progress import TextColumn
 from rich.table import Table
 
 from systems.loggers.base import Record, Run
-from systems.output import make_console
-from systems.progress import Clock, TimeLeft, Unit, make_bar
+from systems.utils.output import make_console
+from systems.utils.progress import Clock, TimeLeft, Unit, make_bar
 
 SHOWN = ("episode_return", "reward", "entropy", "steps_per_second")
 

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from systems.files import write_atomically
 from systems.loggers.base import Record, Run
-from systems.strict_json import to_json
+from systems.utils.files import write_atomically
+from systems.utils.strict_json import to_json
 
 FILE_NAME = "metrics.jsonl"
 

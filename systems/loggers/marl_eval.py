@@ -11,9 +11,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from systems.files import discard, storage_errors, write_atomically
 from systems.loggers.base import Record, Run
-from systems.strict_json import to_json
+from systems.utils.files import discard, storage_errors, write_atomically
+from systems.utils.strict_json import to_json
 
 FILE_NAME = "marl_eval.json"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from systems.loggers.base import Package, Record, Run
-from systems.strict_json import plain
+from systems.utils.strict_json import plain
 
 FOLDER = "NEPTUNE_DATA_DIRECTORY"
 """The environment variable by which the client is told where to write."""

@@ -2,7 +2,7 @@
 
     python -m tests.mutation                    # every fault: hours
     python -m tests.mutation --sample 0.1       # a tenth of them, the same tenth every time
-    python -m tests.mutation --module systems/ppo.py --list
+    python -m tests.mutation --module systems/ppo/update.py --list
 
 The faults are mutmut's (its operators; the extra `mutation` installs it). mutmut itself leaves out
 decorated functions, which are all of the observations and rewards, so this runs them: a process

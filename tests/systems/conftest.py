@@ -9,11 +9,12 @@ from typing import Any
 import jax
 import pytest
 
-from systems import harness, rec_ippo, training
-from systems.config import PPOConfig
-from systems.devices import make_mesh
-from systems.registry import SYSTEMS
-from systems.types import Learner
+from systems.ppo import rec_ippo
+from systems.ppo.config import PPOConfig
+from systems.ppo.mesh import make_mesh
+from systems.ppo.registry import SYSTEMS
+from systems.ppo.types import Learner
+from systems.training import loop as training
 from tests.toys import Recall
 
 
@@ -85,12 +86,12 @@ def work(monkeypatch, tmp_path):
         done.append({"env": env, "config": config, **options})
         return SimpleNamespace(stopped_by=None)
 
-    def conduct_nothing(experiment, env, methods, store, *rest, **options):
+    def run_nothing(experiment, env, methods, store, *rest, **options):
         done.append({"experiment": experiment, "env": env, "methods": methods, "store": store})
 
     monkeypatch.setattr(training, "train", train_nothing)
-    monkeypatch.setattr(harness, "conduct", conduct_nothing)
-    monkeypatch.setattr("systems.command.protect_standard_streams", lambda: None)
+    monkeypatch.setattr("systems.experiments.experiment.run_experiment", run_nothing)
+    monkeypatch.setattr("systems.command_line.command.protect_standard_streams", lambda: None)
     # Hydra's logging would close streams that pytest captures.
     monkeypatch.setattr("hydra._internal.logging_config.configure_logging", lambda *_: None)
     monkeypatch.chdir(tmp_path)

@@ -10,12 +10,12 @@ import pytest
 
 from ganno_env.evaluation.methods import Listed
 from ganno_env.types import RunRecord
-from systems.cells import FOLDER, MANIFEST, Cell, CellStore, slug
+from systems.experiments.run_store import FOLDER, MANIFEST, RunKey, RunStore, slug
 
 IDENTITY = {"environment": {"epochs": 4, "network_options": {"width": 0.25}}}
-CELL = Cell("Lion, λ = 0.1", 0.001, 0.1, 2)
+KEY = RunKey("Lion, λ = 0.1", 0.001, 0.1, 2)
 DEFINITION = {"optimiser": "one", "trained": {"gamma": 0.99, "greedy": None}}
-LISTED = Listed(CELL.method, actions=("noop", "*2"))
+LISTED = Listed(KEY.method, actions=("noop", "*2"))
 
 
 def record(seed: int = 0) -> RunRecord:
@@ -38,21 +38,21 @@ def equal(a: RunRecord, b: RunRecord) -> bool:
     return all(np.array_equal(getattr(a, n), getattr(b, n)) for n in names)
 
 
-def filled(folder) -> CellStore:
-    store = CellStore(folder, IDENTITY)
-    store.save(CELL, LISTED, DEFINITION, record())
+def filled(folder) -> RunStore:
+    store = RunStore(folder, IDENTITY)
+    store.save(KEY, LISTED, DEFINITION, record())
     return store
 
 
 def test_a_record_is_read_back_bit_for_bit(tmp_path):
     filled(tmp_path)
-    store = CellStore(tmp_path, IDENTITY)
-    assert equal(store.load(CELL, DEFINITION), record())
-    assert store.load(CELL._replace(seed=3), DEFINITION) is None
-    assert store.load(CELL._replace(learning_rate=None), DEFINITION) is None
-    assert store.load(CELL._replace(learning_rate=0.0010000001), DEFINITION) is None
+    store = RunStore(tmp_path, IDENTITY)
+    assert equal(store.load(KEY, DEFINITION), record())
+    assert store.load(KEY._replace(seed=3), DEFINITION) is None
+    assert store.load(KEY._replace(learning_rate=None), DEFINITION) is None
+    assert store.load(KEY._replace(learning_rate=0.0010000001), DEFINITION) is None
     (kept,) = store.kept()
-    assert (kept.cell, kept.listed, kept.definition) == (CELL, LISTED, DEFINITION)
+    assert (kept.key, kept.listed, kept.definition) == (KEY, LISTED, DEFINITION)
 
 
 @pytest.mark.parametrize(
@@ -68,19 +68,19 @@ def test_a_record_is_read_back_bit_for_bit(tmp_path):
 def test_a_run_of_another_definition_is_another_run_and_both_are_kept(tmp_path, changed):
     store = filled(tmp_path)
     other = DEFINITION | changed
-    assert store.load(CELL, other) is None
-    store.save(CELL, LISTED, other, record(1))
-    assert equal(store.load(CELL, other), record(1))
-    assert equal(store.load(CELL, DEFINITION), record())
+    assert store.load(KEY, other) is None
+    store.save(KEY, LISTED, other, record(1))
+    assert equal(store.load(KEY, other), record(1))
+    assert equal(store.load(KEY, DEFINITION), record())
     assert len(list(store.kept())) == 2
 
 
 def test_numbers_and_lists_that_are_equal_are_no_difference(tmp_path):
-    CellStore(tmp_path, {"epochs": 4, "layers": (1, 2)})
-    store = CellStore(tmp_path, {"layers": [1.0, 2.0], "epochs": np.float64(4)})
-    store.save(CELL, LISTED, {"rate": 1}, record())
-    assert store.load(CELL, {"rate": 1.0}) is not None
-    assert store.load(CELL, {"rate": True}) is None
+    RunStore(tmp_path, {"epochs": 4, "layers": (1, 2)})
+    store = RunStore(tmp_path, {"layers": [1.0, 2.0], "epochs": np.float64(4)})
+    store.save(KEY, LISTED, {"rate": 1}, record())
+    assert store.load(KEY, {"rate": 1.0}) is not None
+    assert store.load(KEY, {"rate": True}) is None
 
 
 @pytest.mark.parametrize(
@@ -89,11 +89,11 @@ def test_numbers_and_lists_that_are_equal_are_no_difference(tmp_path):
 def test_any_name_is_kept_beside_any_other(tmp_path, name):
     """Also two whose files begin alike, and one with a dot, a slash or no letter."""
     store = filled(tmp_path)
-    twin = CELL._replace(method=name)
+    twin = KEY._replace(method=name)
     assert store.load(twin, DEFINITION) is None
     store.save(twin, LISTED._replace(name=name), DEFINITION, record(1))
     assert equal(store.load(twin, DEFINITION), record(1))
-    assert equal(store.load(CELL, DEFINITION), record())
+    assert equal(store.load(KEY, DEFINITION), record())
     assert {path.parent for path in tmp_path.rglob("*.npz")} == {tmp_path / FOLDER}
 
 
@@ -102,7 +102,7 @@ def test_a_damaged_cell_is_one_that_is_not_there(tmp_path, keep):
     store = filled(tmp_path)
     (file,) = (tmp_path / FOLDER).iterdir()
     file.write_bytes(file.read_bytes()[:keep])
-    assert store.load(CELL, DEFINITION) is None
+    assert store.load(KEY, DEFINITION) is None
     assert list(store.kept()) == []
 
 
@@ -110,10 +110,10 @@ def test_a_file_that_holds_another_run_is_not_taken_for_it(tmp_path):
     store = filled(tmp_path)
     (file,) = (tmp_path / FOLDER).iterdir()
     content = file.read_bytes()
-    store.save(CELL, LISTED, {"optimiser": "two"}, record(1))
+    store.save(KEY, LISTED, {"optimiser": "two"}, record(1))
     (other,) = set((tmp_path / FOLDER).iterdir()) - {file}
     other.write_bytes(content)
-    assert store.load(CELL, {"optimiser": "two"}) is None
+    assert store.load(KEY, {"optimiser": "two"}) is None
 
 
 @pytest.mark.parametrize(
@@ -129,9 +129,9 @@ def test_a_file_that_holds_another_run_is_not_taken_for_it(tmp_path):
     ],
 )
 def test_runs_that_were_made_otherwise_are_refused(tmp_path, identity, message):
-    CellStore(tmp_path, IDENTITY)
+    RunStore(tmp_path, IDENTITY)
     with pytest.raises(ValueError, match=f"{message}.*choose another output_dir") as error:
-        CellStore(tmp_path, identity)
+        RunStore(tmp_path, identity)
     assert "\n" not in str(error.value)
 
 
@@ -139,17 +139,17 @@ def test_a_manifest_that_says_nothing_is_refused(tmp_path):
     filled(tmp_path)
     (tmp_path / MANIFEST).write_text("{")
     with pytest.raises(ValueError, match="cannot be read"):
-        CellStore(tmp_path, IDENTITY)
+        RunStore(tmp_path, IDENTITY)
     (tmp_path / MANIFEST).unlink()
     with pytest.raises(ValueError, match="is missing; choose another output_dir"):
-        CellStore(tmp_path, IDENTITY)
+        RunStore(tmp_path, IDENTITY)
 
 
 def test_a_folder_of_an_earlier_version_is_refused_in_a_line(tmp_path):
     old = {"format": "ganno-cells-1", "identity": IDENTITY, "makers": {}}
     (tmp_path / MANIFEST).write_text(json.dumps(old))
     with pytest.raises(ValueError, match="format 'ganno-cells-1' of another version") as error:
-        CellStore(tmp_path, IDENTITY)
+        RunStore(tmp_path, IDENTITY)
     assert "\n" not in str(error.value)
 
 

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from systems import checkpoint
-from systems.errors import StorageError
+from systems.training import checkpoint
+from systems.utils.errors import StorageError
 
 IDENTITY = {"seed": 0, "config": {"gamma": 0.99, "layers": (8, 8)}}
 KEY = jax.random.PRNGKey(0)

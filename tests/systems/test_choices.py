@@ -72,8 +72,8 @@ PLUGIN = """
     from ganno_env.observations import FEATURES
     from ganno_env.rewards import REWARDS
     from ganno_env.schedules import SCHEDULES
-    from systems import rec_ippo
-    from systems.registry import SYSTEMS
+    from systems.ppo import rec_ippo
+    from systems.ppo.registry import SYSTEMS
 
     NETWORKS.add("own_net", mlp)
     FEATURES.add("own_feature", FEATURES["progress"])

@@ -15,11 +15,12 @@ from ganno_env import ENVIRONMENTS
 from ganno_env.datasets import DATASETS
 from ganno_env.networks import NETWORKS
 from ganno_env.viewer import TrainingViewer
-from systems import arguments, demo, evaluate, learning, mava, reproduce, train
-from systems.command import Command
-from systems.help import options_below
+from systems import demo, evaluate, learning, mava, reproduce, train
+from systems.command_line import arguments
+from systems.command_line.command import Command
+from systems.command_line.help import options_below
 from systems.loggers import LOGGERS
-from systems.registry import SYSTEMS
+from systems.ppo.registry import SYSTEMS
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = {m.COMMAND.module: m for m in (demo, evaluate, learning, mava, reproduce, train)}

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from systems import evaluate, learning, reproduce, train
-from systems.arguments import literal, quote_paths, value_of
-from systems.options import LearningOptions
-from systems.policy import policy_file
+from systems.command_line.arguments import literal, quote_paths, value_of
+from systems.options.commands import LearningOptions
+from systems.policy.policy import policy_file
 
 TINY = ["env.train_size=200", "env.validation_size=40", "env.test_size=40", "env.epochs=4"]
 ODD = [

@@ -3,9 +3,10 @@ import math
 import jax
 import pytest
 
-from systems.config import PPOConfig
-from systems.devices import available_cores, make_mesh
-from systems.registry import SYSTEMS
+from systems.ppo.config import PPOConfig
+from systems.ppo.mesh import make_mesh
+from systems.ppo.registry import SYSTEMS
+from systems.training.devices import available_cores
 from tests.toys import Recall
 
 

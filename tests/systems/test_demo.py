@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from systems.errors import StorageError
 from systems.evaluate import inherit
-from systems.files import fresh_folder
-from systems.policy import load_policy
+from systems.policy.policy import load_policy
+from systems.utils.errors import StorageError
+from systems.utils.files import fresh_folder
 from tests.small import ARGUMENTS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,7 +30,7 @@ def folder(tmp_path_factory):
         "import sys; from pathlib import Path; from systems import demo; "
         f"demo.ENVIRONMENT.update({ARGUMENTS!r}); demo.SEEDS = (0, 1); "
         "demo.LEARNING_RATES = (0.001, 0.01); "
-        "from systems.options import DemoOptions; "
+        "from systems.options.commands import DemoOptions; "
         "demo.run(DemoOptions(total_timesteps=256, output_dir=Path(sys.argv[1]) / 'demo'))"
     )
     result = subprocess.run(

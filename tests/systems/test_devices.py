@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-CODE = "from systems.devices import configure; print(configure(3, num_envs=6).size)"
+CODE = "from systems.training.devices import configure; print(configure(3, num_envs=6).size)"
 FORCED = {"XLA_FLAGS": "--xla_force_host_platform_device_count=3"}
 
 

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from systems import learning
-from systems.reports import write
+from systems.experiments.reports import write_report
 from tests.systems import test_cells
 from tests.systems.test_reports import outcome
 from tests.systems.test_training import train_for
@@ -78,7 +78,7 @@ def test_what_a_training_writes(run):
 
 
 def test_the_documents_code_reads_what_is_written(run, tmp_path, monkeypatch, capsys):
-    write(outcome("table5"), tmp_path / "results" / "table1", {}, Console(quiet=True))
+    write_report(outcome("table5"), tmp_path / "results" / "table1", {}, Console(quiet=True))
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "FOLDER").symlink_to(run)
     monkeypatch.chdir(tmp_path)
@@ -92,7 +92,7 @@ def test_the_documents_code_reads_what_is_written(run, tmp_path, monkeypatch, ca
 
 def test_what_a_table_writes(tmp_path):
     made = outcome("table5")
-    write(made, tmp_path, {"options": {"seeds": [0]}}, Console(quiet=True))
+    write_report(made, tmp_path, {"options": {"seeds": [0]}}, Console(quiet=True))
     content = strict((tmp_path / "records.json").read_text())
     assert None in content["runs"][0]["validation_loss"], "as of a diverged run"
     given = ["unavailable.*", "environment.*", "policy.*", "options.*", "training_seconds"]

@@ -13,12 +13,12 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from systems.curves import draw_training_curve, smooth
-from systems.errors import StorageError
 from systems.loggers import LOGGERS, Loggers, Run, make_loggers
 from systems.loggers.console import ConsoleLogger
 from systems.loggers.jsonl import read_records
 from systems.loggers.marl_eval import MarlEvalLogger
+from systems.training.curves import draw_training_curve, smooth
+from systems.utils.errors import StorageError
 
 
 @pytest.fixture

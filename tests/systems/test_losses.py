@@ -2,7 +2,7 @@ import jax
 import numpy as np
 import pytest
 
-from systems import losses
+from systems.ppo import losses
 
 RANDOM = np.random.default_rng(0)
 

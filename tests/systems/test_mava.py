@@ -13,8 +13,9 @@ import jumanji
 import pytest
 
 from ganno_env.wrappers import GlobalObservation
-from systems import mava, stand_ins
-from systems.errors import RunError
+from systems import mava as command
+from systems.integrations import import_stubs, mava
+from systems.utils.errors import RunError
 
 ROOT = Path(__file__).resolve().parents[2]
 SYSTEM = {"name": "rec_ippo", "total_timesteps": 50_000, "rollout_length": 64}
@@ -148,7 +149,7 @@ def test_a_package_without_configs_is_refused(fake_mava, monkeypatch):
 def test_arguments_go_where_they_are_meant_for():
     arguments = ["env=digits_cnn5", "system=ff_ippo", "env.epochs=2", "scale=cpu", "network=mlp",
                  "system.gamma=0.9", "arch.num_envs=2", "logger.use_json=True"]  # fmt: skip
-    name, ours, theirs = mava.split(arguments)
+    name, ours, theirs = command.split(arguments)
     assert name == "ff_ippo"
     assert ours == ["env=digits_cnn5", "env.epochs=2", "scale=cpu", "network=mlp"]
     assert theirs == ["system.gamma=0.9", "arch.num_envs=2", "logger.use_json=True"]
@@ -157,11 +158,11 @@ def test_arguments_go_where_they_are_meant_for():
 @pytest.mark.parametrize("name", ["rec_ipo", "sac", ""])
 def test_unknown_systems_are_refused(name):
     with pytest.raises(ValueError, match=r"unknown system .*rec_ippo, rec_mappo, ff_ippo"):
-        mava.split([f"system={name}"])
+        command.split([f"system={name}"])
 
 
 def test_the_environment_is_the_one_that_train_would_make():
-    options = mava.compose_options(["env=fashion_mnist_cnn2", "scale=cpu", "env.epochs=3"])
+    options = command.compose_options(["env=fashion_mnist_cnn2", "scale=cpu", "env.epochs=3"])
     assert options["env"]["dataset"] == "fashion_mnist"
     assert options["env"]["epochs"] == 3
     assert options["system"]["total_timesteps"] == 50_000
@@ -230,8 +231,8 @@ def no_traces():
 
 
 @pytest.mark.usefixtures("no_traces")
-def test_stand_ins_take_the_place_of_what_is_absent_alone():
-    assert stand_ins.install(["json", "absent_package"]) == ["absent_package"]
+def test_import_stubs_take_the_place_of_what_is_absent_alone():
+    assert import_stubs.install(["json", "absent_package"]) == ["absent_package"]
     from absent_package.deep.down import Thing, spaces  # type: ignore[import-not-found]
 
     assert isinstance(Thing, type)
@@ -250,7 +251,7 @@ def test_a_package_that_fails_to_import_is_absent(tmp_path, monkeypatch):
     (broken / "__init__.py").write_text("from . import part\nraise TypeError('protobuf')\n")
     (broken / "part.py").touch()
     monkeypatch.syspath_prepend(tmp_path)
-    assert stand_ins.install(["broken_package"]) == ["broken_package"]
+    assert import_stubs.install(["broken_package"]) == ["broken_package"]
     from broken_package.part import log_value  # type: ignore[import-not-found]
 
     with pytest.raises(ImportError, match="log_value is needed"):
@@ -261,7 +262,7 @@ def test_names_are_added_where_they_are_missing(monkeypatch):
     module = type(sys)("renamed")
     module.There = there = object()
     monkeypatch.setitem(sys.modules, "renamed", module)
-    stand_ins.add_names("renamed", ["There", "Gone"])
+    import_stubs.add_names("renamed", ["There", "Gone"])
     assert module.There is there
     with pytest.raises(ImportError, match=r"renamed\.Gone is needed"):
         module.Gone()

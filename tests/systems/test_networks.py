@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from systems import networks
+from systems.ppo import networks
 
 STEPS, ENVS, AGENTS, FEATURES, ACTIONS, HIDDEN = 6, 2, 3, 4, 5, 8
 

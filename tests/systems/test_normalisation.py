@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from systems.normalisation import (
+from systems.ppo.normalisation import (
     denormalise,
     initial_statistics,
     normalise,

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from ganno.options import describe
-from systems.options import (
+from systems.options.commands import (
     EvaluateOptions,
-    Experiment,
     LearningOptions,
     ReproduceOptions,
     TrainOptions,
 )
+from systems.options.experiment import Experiment
 
 EXPERIMENT = {
     "report": "table",

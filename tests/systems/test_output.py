@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from rich.progress import Progress
 
-from systems import output
-from systems.output import SafeStream, echo, make_console, protect_standard_streams
+from systems.utils import output
+from systems.utils.output import SafeStream, echo, make_console, protect_standard_streams
 from tests.systems.test_training import train_for
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -108,7 +108,7 @@ def test_training_outlives_its_terminal(monkeypatch, tmp_path):
 
 FIRST_FILE = """
 import contextlib, os, sys
-from systems.output import echo, protect_standard_streams
+from systems.utils.output import echo, protect_standard_streams
 protect_standard_streams()
 descriptor = os.open(sys.argv[1], os.O_CREAT | os.O_WRONLY)
 echo("x" * 100_000), echo("x" * 100_000, err=True), print("x")

@@ -11,13 +11,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from systems import arrays, checkpoint
-from systems.cells import CellStore
-from systems.files import fresh_folder, write_atomically
+from systems.experiments.run_store import RunStore
 from systems.loggers import Run, make_loggers
 from systems.loggers.jsonl import read_records
-from systems.policy import load_policy, make_policy, policy_file, save_policy
-from systems.runs import CHECKPOINTS, TrainingRun
+from systems.policy.policy import load_policy, make_policy, policy_file, save_policy
+from systems.training import checkpoint
+from systems.training.run import CHECKPOINTS, TrainingRun
+from systems.utils import arrays
+from systems.utils.files import fresh_folder, write_atomically
 from tests.systems import test_cells
 from tests.systems.conftest import small_config
 from tests.toys import Recall
@@ -95,8 +96,8 @@ def test_what_is_kept_in_a_folder_of_any_name_is_found_again(policy, name):
         assert len(read_records(folder / "metrics.jsonl")) == 1
 
         test_cells.filled(folder / "table")
-        store = CellStore(folder / "table", test_cells.IDENTITY)
-        kept = store.load(test_cells.CELL, test_cells.DEFINITION)
+        store = RunStore(folder / "table", test_cells.IDENTITY)
+        kept = store.load(test_cells.KEY, test_cells.DEFINITION)
         assert kept is not None
         assert test_cells.equal(kept, test_cells.record())
         assert not list(folder.rglob(".writing_*"))

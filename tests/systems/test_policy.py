@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from systems.errors import StorageError
-from systems.policy import Policy, load_policy, make_policy, save_policy
+from systems.policy.policy import Policy, load_policy, make_policy, save_policy
+from systems.utils.errors import StorageError
 from tests.systems.conftest import small_config
 from tests.toys import Recall
 

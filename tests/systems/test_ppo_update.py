@@ -13,12 +13,12 @@ import pytest
 
 from ganno_env.types import Observation
 from ganno_env.vector import VectorTimeStep
-from systems import ppo
-from systems.config import PPOConfig
-from systems.normalisation import RunningStatistics
-from systems.rec_ippo import own_view
-from systems.rec_mappo import joint_view
-from systems.types import ActorCritic, Learned, Transition
+from systems.ppo import update as ppo
+from systems.ppo.config import PPOConfig
+from systems.ppo.normalisation import RunningStatistics
+from systems.ppo.rec_ippo import own_view
+from systems.ppo.rec_mappo import joint_view
+from systems.ppo.types import ActorCritic, Learned, Transition
 
 STEPS, ENVS, AGENTS, FEATURES, ACTIONS, HIDDEN, LENGTH = 8, 2, 2, 3, 4, 5, 4
 UPDATES = 2

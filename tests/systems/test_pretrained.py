@@ -10,11 +10,11 @@ import pytest
 from ganno_env import make_env
 from ganno_env.evaluation import GridRunner
 from ganno_env.networks import NETWORKS
-from systems.agents import AGENTS, as_method
-from systems.config import PPOConfig
 from systems.evaluate import inherit
-from systems.options import AgentsSpec
-from systems.policy import PRETRAINED, load_policy, policy_file
+from systems.experiments.agents import AGENTS, as_method
+from systems.options.experiment import AgentsSpec
+from systems.policy.policy import PRETRAINED, load_policy, policy_file
+from systems.ppo.config import PPOConfig
 from tests.small import ARGUMENTS
 
 LARGEST = 2**20

@@ -15,13 +15,14 @@ import numpy as np
 import pytest
 
 from ganno_env import make_env
-from systems import devices
-from systems.config import PPOConfig
-from systems.devices import ProcessError, make_mesh
 from systems.loggers.jsonl import read_records
-from systems.options import Distributed
-from systems.policy import load_policy
-from systems.training import train
+from systems.options.commands import Distributed
+from systems.policy.policy import load_policy
+from systems.ppo.config import PPOConfig
+from systems.ppo.mesh import make_mesh
+from systems.training import devices
+from systems.training.devices import ProcessError
+from systems.training.loop import train
 from tests.systems.conftest import mesh_of
 from tests.systems.test_train_command import CACHE, ROOT
 from tests.systems.test_training import UPDATES, train_for
@@ -179,9 +180,9 @@ def test_every_process_gives_as_many_devices():
 
 def test_another_process_that_failed_is_named(monkeypatch):
     monkeypatch.setattr(devices, "gather", lambda value: [value, 1])
-    with pytest.raises(ProcessError, match="process 1 of 2 failed"), devices.together():
+    with pytest.raises(ProcessError, match="process 1 of 2 failed"), devices.synchronised():
         pass
-    with pytest.raises(OSError, match="my own"), devices.together():
+    with pytest.raises(OSError, match="my own"), devices.synchronised():
         raise OSError("my own")
 
 

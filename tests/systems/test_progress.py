@@ -5,8 +5,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from systems import progress
-from systems.progress import ProgressReporter, TimeLeft, Unit
+from systems.utils import progress
+from systems.utils.progress import ProgressReporter, TimeLeft, Unit
 
 
 class Clock:

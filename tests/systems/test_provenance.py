@@ -19,13 +19,14 @@ import pytest
 
 from ganno_env.evaluation import GridRunner
 from ganno_env.inner import OPTIMISERS, Optimiser
-from systems import agents, networks
 from systems import reproduce as command
-from systems.normalisation import initial_statistics
-from systems.options import ReproduceOptions
-from systems.policy import FILE_NAME, load_policy, make_policy, save_policy
-from systems.runs import TrainingRun
-from systems.training import TrainResult
+from systems.experiments import agents
+from systems.options.commands import ReproduceOptions
+from systems.policy.policy import FILE_NAME, load_policy, make_policy, save_policy
+from systems.ppo import networks
+from systems.ppo.normalisation import initial_statistics
+from systems.training.loop import TrainResult
+from systems.training.run import TrainingRun
 from tests.systems.conftest import mesh_of, small_config
 from tests.systems.test_reproduce import SIZES, compose, records, run
 from tests.toys import Recall
@@ -240,10 +241,10 @@ def test_agents_after_some_episodes_are_of_the_same_training(tmp_path):
     assert len(list((folder / "agents").iterdir())) == 2
 
 
-def test_newborn_agents_are_those_that_the_training_begins_with(learner):
+def testuntrained_policy_agents_are_those_that_the_training_begins_with(learner):
     config = small_config()
     planned = agents.Plan({}, Recall(), "rec_ippo", config, 3, 0, Path())
-    policy = agents._newborn(planned, mesh_of(1))
+    policy = agents.untrained_policy(planned, mesh_of(1))
     begun = learner.init(jax.random.PRNGKey(3)).learned.params.actor
     jax.tree.map(np.testing.assert_array_equal, policy.params, begun)
     assert policy.information["training"]["updates"] == 0

@@ -5,11 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from systems import ppo, rec_ippo
-from systems.normalisation import normalise_observations
-from systems.rec_mappo import joint_view
-from systems.registry import SYSTEMS
-from systems.returns import sequence_starts
+from systems.ppo import rec_ippo
+from systems.ppo import update as ppo
+from systems.ppo.gae import sequence_starts
+from systems.ppo.normalisation import normalise_observations
+from systems.ppo.rec_mappo import joint_view
+from systems.ppo.registry import SYSTEMS
 from tests.systems.conftest import mesh_of, small_config
 from tests.systems.test_returns import numpy_advantages
 from tests.toys import Recall

@@ -19,10 +19,11 @@ from ganno_env.evaluation import Method, random_controller
 from ganno_env.schedules import SCHEDULES
 from ganno_env.types import RunRecord
 from systems import reproduce as command
-from systems.experiments import cells_of, plain
-from systems.options import ReproduceOptions
-from systems.outcome import Outcome
-from systems.reports import REPORTS, _schedule, _schedules, write
+from systems.experiments.experiment import run_keys
+from systems.experiments.outcome import Outcome
+from systems.experiments.reports import REPORTS, _schedule, _schedules, write_report
+from systems.experiments.run_store import records_as_json
+from systems.options.commands import ReproduceOptions
 from tests.small import small_env
 from tests.systems.test_reproduce import EXPERIMENTS, ROOT
 
@@ -66,8 +67,8 @@ def outcome(name: str, absent: frozenset[str] = frozenset()) -> Outcome:
         rate = 1.0 if text.startswith("velo") else rate
         own = float(decay) if decay else None
         methods.append(Method(shown, random_controller(), (), own, rate, is_agents=text in agents))
-    cells = cells_of(experiment, methods)
-    records = {c: record(env, i, experiment.test_every_step) for i, c in enumerate(cells)}
+    keys = run_keys(experiment, methods)
+    records = {c: record(env, i, experiment.test_every_step) for i, c in enumerate(keys)}
     listed = {method.name: method.listed(env) for method in methods}
     return Outcome(experiment, env, listed, order, unavailable, records)
 
@@ -76,7 +77,7 @@ def outcome(name: str, absent: frozenset[str] = frozenset()) -> Outcome:
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_report_has_all_rows_all_runs_and_its_picture(name, absent, tmp_path):
     made = outcome(name, absent)
-    paths = write(made, tmp_path, {"options": {}}, Console(quiet=True))
+    paths = write_report(made, tmp_path, {"options": {}}, Console(quiet=True))
     text = (tmp_path / "table.md").read_text()
     ours = text.partition("**The paper's own")[0]
     for row in made.order:
@@ -84,7 +85,7 @@ def test_every_report_has_all_rows_all_runs_and_its_picture(name, absent, tmp_pa
             made.experiment.weight_decays
         ), row
     kept = json.loads((tmp_path / "records.json").read_text())
-    assert len(kept["runs"]) == len(made.records) == len(plain(made.records))
+    assert len(kept["runs"]) == len(made.records) == len(records_as_json(made.records))
     assert kept["unavailable"] == made.unavailable
     pictures = [path for path in paths if path.suffix == ".png"]
     drawn = name if name.startswith("figure") else "comparison"
@@ -96,7 +97,7 @@ def test_every_report_has_all_rows_all_runs_and_its_picture(name, absent, tmp_pa
 def test_a_second_report_replaces_the_first(tmp_path):
     made = outcome("table5")
     for _ in range(2):
-        paths = write(made, tmp_path, {}, Console(quiet=True))
+        paths = write_report(made, tmp_path, {}, Console(quiet=True))
     assert sorted(tmp_path.iterdir()) == sorted(paths)
 
 
@@ -155,12 +156,12 @@ def test_schedules_are_evaluated_at_once():
 def test_a_table_shows_the_split_that_was_asked_for():
     made = outcome("table1")
     records = {
-        cell: dataclasses.replace(
+        key: dataclasses.replace(
             record,
             test_accuracy=np.float32([0.25]),
             validation_accuracy=np.full_like(record.validation_accuracy, 0.75),
         )
-        for cell, record in made.records.items()
+        for key, record in made.records.items()
     }
     for split, expected in (("test", 25.0), ("validation", 75.0)):
         experiment = made.experiment.replace(split=split)

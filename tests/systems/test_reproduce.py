@@ -16,11 +16,11 @@ import pytest
 from omegaconf import OmegaConf
 
 from systems import reproduce as command
-from systems.cells import FOLDER
-from systems.options import ReproduceOptions
-from systems.policy import FILE_NAME, load_policy
-from systems.reports import REPORTS
-from systems.runs import CHECKPOINTS
+from systems.experiments.reports import REPORTS
+from systems.experiments.run_store import FOLDER
+from systems.options.commands import ReproduceOptions
+from systems.policy.policy import FILE_NAME, load_policy
+from systems.training.run import CHECKPOINTS
 from tests.small import ARGUMENTS
 
 ROOT = Path(__file__).resolve().parents[2]

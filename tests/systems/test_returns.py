@@ -2,7 +2,7 @@ import jax
 import numpy as np
 import pytest
 
-from systems.returns import generalised_advantages, sequence_starts, to_sequences
+from systems.ppo.gae import generalised_advantages, sequence_starts, to_sequences
 
 
 def numpy_advantages(reward, discount, last, value, next_value, gamma, gae_lambda):

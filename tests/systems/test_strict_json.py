@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from systems.strict_json import plain, to_json
+from systems.utils.strict_json import plain, to_json
 
 NUMPY = st.one_of(
     st.floats(width=32).map(np.float32),

@@ -16,9 +16,9 @@ from omegaconf import OmegaConf
 from ganno_env import make_env
 from ganno_env.registration import by_name
 from systems import train as command
-from systems.files import fresh_folder
 from systems.loggers import LOGGERS
-from systems.options import TrainOptions
+from systems.options.commands import TrainOptions
+from systems.utils.files import fresh_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 FORMULATIONS = sorted(path.stem for path in (ROOT / "configs" / "formulation").glob("*.yaml"))
@@ -53,10 +53,12 @@ def test_formulations_are_environments_that_a_system_fits(formulation):
 
 
 def test_an_option_that_a_formulation_overrules_is_refused():
-    options = compose("formulation=brief_levels", "env.epochs=3")
+    options = compose("formulation=absolute_rates_short", "env.epochs=3")
     with pytest.raises(ValueError, match=r"env.epochs=3 has no effect.*give train_on.epochs=3"):
-        command.training_environment(options, ["formulation=brief_levels", "++env.epochs=3"])
-    options = compose("formulation=brief_levels", "train_on.epochs=3", "env.batch_size=16")
+        command.training_environment(
+            options, ["formulation=absolute_rates_short", "++env.epochs=3"]
+        )
+    options = compose("formulation=absolute_rates_short", "train_on.epochs=3", "env.batch_size=16")
     environment = command.training_environment(
         options, ["++train_on.epochs=3", "++env.batch_size=16"]
     )
@@ -110,7 +112,8 @@ def test_documented_options_exist(arguments):
 SWEEP = """
 import json, sys
 from types import SimpleNamespace
-from systems import train as command, training
+from systems import train as command
+from systems.training import loop as training
 
 def train(env, config, *, seed, output_dir, resume, **options):
     print(json.dumps([seed, output_dir.name, resume]))

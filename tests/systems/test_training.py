@@ -14,12 +14,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from systems import rec_ippo, runs
-from systems.errors import StorageError, TrainingDivergedError
 from systems.loggers import LOGGERS
 from systems.loggers.jsonl import read_records
-from systems.policy import load_policy, save_policy
-from systems.training import TrainResult, train
+from systems.policy.policy import load_policy, save_policy
+from systems.ppo import rec_ippo
+from systems.training import run as runs
+from systems.training.loop import TrainResult, train
+from systems.utils.errors import StorageError, TrainingDivergedError
 from tests.systems.conftest import small_config
 from tests.toys import Recall
 

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from ganno_env.observations import FEATURE_SETS
-from systems.normalisation import (
+from systems.policy.policy import PRETRAINED, load_policy
+from systems.ppo.normalisation import (
     initial_statistics,
     normalise_observations,
     normalised_features,
     standard_deviation,
     update_statistics,
 )
-from systems.policy import PRETRAINED, load_policy
 from tests.small import small_env, some_states
 
 LIMIT = 10.0

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from systems.devices import configure
-from systems.options import Distributed
+from systems.options.commands import Distributed
+from systems.training.devices import configure
 
 folder, number = Path(sys.argv[1]), int(sys.argv[3])
 processes = Distributed(coordinator=sys.argv[2], num_processes=2, process_id=number, timeout=60)
@@ -26,7 +26,8 @@ import numpy as np  # noqa: E402
 from jax.sharding import NamedSharding, PartitionSpec  # noqa: E402
 
 from ganno_env.compilation import jit_with_data  # noqa: E402
-from systems import checkpoint, training  # noqa: E402
+from systems.training import checkpoint  # noqa: E402
+from systems.training import loop as training  # noqa: E402
 from tests.systems.test_training import UPDATES, train_for  # noqa: E402
 
 

@@ -1,0 +1,1 @@
+"""From a command line to checked options, and the page of --help."""

@@ -1,0 +1,1 @@
+"""What other people's packages need to work with this one."""

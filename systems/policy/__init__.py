@@ -1,0 +1,1 @@
+"""Trained policies as files, and the one that comes with the package."""

@@ -1,0 +1,1 @@
+"""A training from its first update to its last: the loop, the run's folder, its checkpoints."""
