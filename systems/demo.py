@@ -90,7 +90,7 @@ def run(given: DemoOptions) -> Path:
         learning_rates=LEARNING_RATES,
         weight_decays=(WEIGHT_DECAY,),
         seeds=SEEDS,
-    ).titled(deeper.network.name, deeper.dataset.name)
+    ).titled(deeper.network.name, deeper.task.name)
     methods = [make_method(name, Setting(deeper)) for name in METHODS]
     methods.append(as_method(AgentsSpec(name=AGENTS), trained.policy, deeper))
     information = {"environment": environment, "training_seconds": seconds}

@@ -73,7 +73,7 @@ def run(given: EvaluateOptions) -> None:
         seeds=given.seeds,
         split=given.split,
         runs_at_once=given.runs_at_once,
-    ).titled(env.network.name, env.dataset.name)
+    ).titled(env.network.name, env.task.name)
     setting = Setting(env)
     methods = [make_method(name, setting) for name in given.schedules]
     if given.random:  # in an environment with the policy's actions
@@ -91,15 +91,15 @@ def run(given: EvaluateOptions) -> None:
 
 def inherit(environment: Mapping[str, Any], trained_on: Mapping[str, Any]) -> dict[str, Any]:
     """The environment's arguments, with what agents see and do as they were trained."""
-    from ganno_env.evaluation.rollout import OBSERVED
+    from ganno_env.config import INTERFACE_OPTIONS
 
-    inherited = {name: trained_on[name] for name in OBSERVED if name in trained_on}
+    inherited = {name: trained_on[name] for name in INTERFACE_OPTIONS if name in trained_on}
     return inherited | dict(environment)
 
 
 def _folder(folder: Path | None, env: NetworkTraining) -> Path:
     if folder is None:
-        return fresh_folder(RESULTS, f"evaluate-{env.dataset.name}_{env.network.name}")
+        return fresh_folder(RESULTS, f"evaluate-{env.task.name}_{env.network.name}")
     from systems.experiments.run_store import MANIFEST
 
     if folder.exists() and any(folder.iterdir()) and not (folder / MANIFEST).exists():

@@ -65,7 +65,7 @@ def run(given: ReproduceOptions) -> Path:
     rows = _rows(given.experiment, specs)
     _check_environments(given, specs)
     env = make_env(**given.env)
-    experiment = given.experiment.titled(env.network.name, env.dataset.name)
+    experiment = given.experiment.titled(env.network.name, env.task.name)
     folder = given.output_dir or RESULTS / given.name
     training = _training(given, folder)
     _check_agents(experiment, specs, training)

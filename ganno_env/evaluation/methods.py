@@ -112,8 +112,11 @@ METHODS: Registry[Entry] = Registry("method")
 def _scheduled(
     name: str, schedule: str, optimiser: str | None = None
 ) -> Callable[[Setting], Method]:
-    variant = UNCHANGED if optimiser is None else Variant(build(optimiser))
-    return lambda setting: Method(name, schedule_controller(schedule), variant)
+    def make(setting: Setting) -> Method:
+        variant = UNCHANGED if optimiser is None else Variant(build(optimiser))
+        return Method(name, schedule_controller(schedule), variant)
+
+    return make
 
 
 for _name in SCHEDULES:

@@ -15,9 +15,10 @@ import numpy as np
 from jax.sharding import Mesh
 
 from ganno_env import NetworkTraining, make_env
+from ganno_env.config import INTERFACE_OPTIONS, InterfaceConfig
 from ganno_env.evaluation import Method, policy_controller, random_controller
 from ganno_env.evaluation.methods import NotAvailableError
-from ganno_env.evaluation.rollout import OBSERVED, Changes
+from ganno_env.evaluation.rollout import UNCHANGED, Variant
 from systems.experiments import provenance
 from systems.experiments.run_store import slug
 from systems.options.experiment import AgentsSpec
@@ -209,13 +210,14 @@ def as_method(spec: AgentsSpec, policy: Policy, env: NetworkTraining) -> Method:
     Raises:
         ValueError: if they cannot act there.
     """
-    changes = _observed(policy)
-    policy.check_fits(env.replace(**dict(changes)))
+    interface = interface_of(policy)
+    variant = UNCHANGED if interface is None else Variant(interface=interface)
+    policy.check_fits(variant.of(env))
     act = partial(policy.act, greedy=spec.greedy)
     return Method(
         name=spec.name,
         controller=policy_controller(spec.name, policy.initial_hidden, act),
-        changes=changes,
+        variant=variant,
         learning_rate=spec.learning_rate,
         is_agents=True,
         rate="start" if spec.episodes == 0 else "trained",
@@ -233,15 +235,15 @@ def as_random(spec: AgentsSpec, policy: Policy, env: NetworkTraining) -> Method 
     Returns:
         None where the policy's actions are the environment's own, and so are those of "random".
     """
-    changes = tuple(change for change in _observed(policy) if change[0] != "features")
-    theirs = env.replace(**dict(changes))
-    if (theirs.actions, theirs.learning_rate_bounds, theirs.single_agent) == (
-        env.actions,
-        env.learning_rate_bounds,
-        env.single_agent,
+    interface = interface_of(policy)
+    if interface is None or (interface.acted, interface.single_agent) == (
+        env.interface.acted,
+        env.interface.single_agent,
     ):
         return None
-    return Method(random_name(spec), random_controller(), changes, rate="start")
+    # Chance does not look: any feature that both one agent and many can see will do.
+    blind = dataclasses.replace(interface, features=("progress",))
+    return Method(random_name(spec), random_controller(), Variant(interface=blind), rate="start")
 
 
 def random_name(spec: AgentsSpec) -> str:
@@ -249,13 +251,13 @@ def random_name(spec: AgentsSpec) -> str:
     return f"random, actions of {spec.name}"
 
 
-def _observed(policy: Policy) -> Changes:
-    """What a policy's agents see and do, where its file says so."""
-    trained_on = policy.information.get("environment", {})
-    return tuple(
-        (name, tuple(value) if isinstance(value, list) else value)
-        for name, value in ((name, trained_on[name]) for name in OBSERVED if name in trained_on)
-    )
+def interface_of(policy: Policy) -> InterfaceConfig | None:
+    """What a policy's agents see and do; None where its file does not say."""
+    trained_on = policy.information.get("environment")
+    if not trained_on:
+        return None
+    given = {name: trained_on[name] for name in INTERFACE_OPTIONS if name in trained_on}
+    return InterfaceConfig.of(**given)
 
 
 def policy_digest(policy: Policy) -> str:

@@ -23,7 +23,7 @@ PACKAGE = "ganno"
 MOST_DIFFERENCES = 6
 """How many of them a message names."""
 NOT_IN_RESULTS = ("data_dir",)
-"""Where images lie is no part of what they are: their digest is compared instead."""
+"""Where data lie is no part of what they are: their digest is compared instead."""
 
 
 def plain(value: Any) -> Plain:
@@ -79,7 +79,7 @@ def _differences(before: Plain, now: Plain, path: Sequence[str]) -> Iterator[str
 
 
 def of_environment(environment: Mapping[str, Any], env: NetworkTraining) -> Plain:
-    """An environment: every argument, the defaults' values too, and its images' digest.
+    """An environment: every argument, the defaults' values too, and its data's digest.
 
     Args:
         environment: `make_env`'s arguments.
@@ -92,11 +92,11 @@ def of_environment(environment: Mapping[str, Any], env: NetworkTraining) -> Plai
         if parameter.default is not inspect.Parameter.empty
     }
     arguments = {k: v for k, v in (defaults | dict(environment)).items() if k not in NOT_IN_RESULTS}
-    return plain({"arguments": arguments, "images": of_images(env.dataset)})
+    return plain({"arguments": arguments, "data": of_data(env.task.data)})
 
 
-def of_images(dataset: Dataset) -> str:
-    """The SHA-256 of all splits' images and labels."""
+def of_data(dataset: Dataset) -> str:
+    """The SHA-256 of all splits' examples."""
     content = hashlib.sha256()
     for array in jax.tree.leaves((dataset.train, dataset.validation, dataset.test)):
         content.update(f"{array.dtype}{array.shape}".encode())

@@ -51,7 +51,7 @@ def write_report(
         StorageError: if one cannot be written.
     """
     report = REPORTS[outcome.experiment.report](outcome)
-    images = outcome.env.dataset.source or outcome.env.dataset.name
+    images = outcome.env.task.data.source or outcome.env.task.name
     records = {**information, "unavailable": dict(outcome.unavailable)}
     content = to_json(records | {"runs": records_as_json(outcome.records)})
     paths = [folder / "table.md", folder / "records.json"]
@@ -134,7 +134,7 @@ def accuracy_curves(outcome: Outcome) -> Report:
     }
     env, experiment = outcome.env, outcome.experiment
     updates = env.time_limit * env.updates_per_step
-    epochs = updates * env.batch_size / env.dataset.train.size
+    epochs = updates * env.batch_size / env.task.data.train.size
     agents = {row.name for row in outcome.listed.values() if row.is_agents}
     figure = figures.accuracy_curves(panels, epochs, experiment.title, agents)
     return Report(_tables(outcome), {f"{experiment.name}.png": figure})
@@ -222,7 +222,7 @@ def _schedules(outcome: Outcome) -> dict[str, Figure]:
     names, _ = _drawn(outcome)
     for key in outcome.agents_runs(outcome.experiment.weight_decays[0]):
         if key.learning_rate in (None, rates[len(rates) // 2]):
-            heading = f"{key.method} on {outcome.env.dataset.name}, {outcome.env.network.name}"
+            heading = f"{key.method} on {outcome.env.task.name}, {outcome.env.network.name}"
             if key.learning_rate is not None:
                 heading += f", from {key.learning_rate:g}"
             viewer = TrainingViewer(names, outcome.listed[key.method].actions, heading)

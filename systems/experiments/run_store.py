@@ -15,6 +15,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import flax.traverse_util
+import jax
 import numpy as np
 
 from ganno_env import NetworkTraining
@@ -25,9 +27,11 @@ from systems.options.experiment import Experiment
 from systems.utils.files import write_atomically
 from systems.utils.strict_json import to_json
 
-FORMAT = "ganno-cells-2"
+FORMAT = "ganno-runs-1"
 MANIFEST = "manifest.json"
-FOLDER = "cells"
+FOLDER = "runs"
+SEPARATOR = "/"
+"""Between the names of an array within a record, such as controls/learning_rate."""
 REMEDY = "choose another output_dir, or remove that folder"
 PARTS = ("run", "method", "cell")
 """Of a run's provenance: the store's identity, the method's definition, the run's place."""
@@ -121,7 +125,8 @@ class RunStore:
         """Keeps a record; raises `StorageError` if it cannot be written."""
         made_with = self._provenance(key, definition)
         header = {"cell": key, "listed": listed._asdict(), "provenance": made_with}
-        arrays = {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}
+        fields = {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}
+        arrays = flax.traverse_util.flatten_dict(fields, sep=SEPARATOR)
         buffer = io.BytesIO()
         np.savez(buffer, header=np.array(provenance.text(header)), **arrays)
         write_atomically(self._file(key, made_with), buffer.getvalue(), overwrite=True)
@@ -178,9 +183,13 @@ def records_as_json(records: Mapping[RunKey, RunRecord]) -> list[dict[str, Any]]
     """Runs with all their figures, as plain JSON."""
     return [
         key._asdict()
-        | {f.name: getattr(record, f.name).tolist() for f in dataclasses.fields(record)}
+        | {f.name: _as_lists(getattr(record, f.name)) for f in dataclasses.fields(record)}
         for key, record in records.items()
     ]
+
+
+def _as_lists(value: Any) -> Any:
+    return jax.tree.map(lambda array: array.tolist(), value)
 
 
 def slug(name: str) -> str:
@@ -205,13 +214,14 @@ def _read(path: Path) -> Kept | None:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         header = json.loads(str(arrays.pop("header")))
+        tree = flax.traverse_util.unflatten_dict(arrays, sep=SEPARATOR)
         listed, made_with = header["listed"], header["provenance"]
         return Kept(
             key=RunKey(*header["cell"]),
             listed=Listed(**listed | {"actions": tuple(listed["actions"])}),
             provenance={part: made_with[part] for part in PARTS},
             order=order,
-            record=RunRecord(**arrays),
+            record=RunRecord(**{"others": {}} | tree),
         )
     except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 
+import jax
 import numpy as np
 import pytest
 
@@ -22,7 +23,8 @@ def record(seed: int = 0) -> RunRecord:
     generator = np.random.default_rng(seed)
     curve = generator.random(3).astype(np.float32)
     return RunRecord(
-        learning_rates=generator.random((3, 2)).astype(np.float32),
+        controls={"learning_rate": generator.random((3, 2)).astype(np.float32)},
+        others={},
         actions=np.zeros((3, 2), np.int32),
         train_loss=curve,
         train_accuracy=curve,
@@ -35,7 +37,9 @@ def record(seed: int = 0) -> RunRecord:
 
 def equal(a: RunRecord, b: RunRecord) -> bool:
     names = [field.name for field in dataclasses.fields(a)]
-    return all(np.array_equal(getattr(a, n), getattr(b, n)) for n in names)
+    one, other = ({n: getattr(record, n) for n in names} for record in (a, b))
+    same = jax.tree.map(np.array_equal, one, other)
+    return all(jax.tree.leaves(same))
 
 
 def filled(folder) -> RunStore:

@@ -55,7 +55,7 @@ def test_the_demo_prints_its_table_and_writes_it_all(folder):
     assert load_policy(parent / "demo" / "training").action_names[0] == "noop"
     runs = json.loads((parent / "demo" / "records.json").read_text())["runs"]
     assert len(runs) == 5 * 2 * 2
-    assert len(runs[0]["learning_rates"][0]) == 5  # cnn5: an agent for each layer
+    assert len(runs[0]["controls"]["learning_rate"][0]) == 5  # cnn5: an agent for each layer
 
 
 def test_a_second_run_gets_a_folder_of_its_own(tmp_path):
@@ -79,7 +79,7 @@ def test_evaluation_runs_a_policy_on_another_network(folder, tmp_path):
     # As an interruption before the report leaves it; a run that was under way is lost.
     for left in ("table.md", "records.json", "comparison.png"):
         (output_dir / left).unlink()
-    next((output_dir / "cells").iterdir()).unlink()
+    next((output_dir / "runs").iterdir()).unlink()
     arguments += ["seeds=[0]", f"output_dir={output_dir}"]
     again = evaluate(*arguments, "schedules=[rex]")
     assert again.returncode == 0, again.stderr

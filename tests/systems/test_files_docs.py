@@ -103,7 +103,7 @@ def test_what_a_table_writes(tmp_path):
 def test_what_a_folder_of_runs_has(tmp_path):
     test_cells.filled(tmp_path)
     manifest = strict((tmp_path / "manifest.json").read_text())
-    (path,) = (tmp_path / "cells").iterdir()
+    (path,) = (tmp_path / "runs").iterdir()
     header = strict(str(np.load(path)["header"]))
     heading = "`manifest.json` of tables"
     beside = [key for key in DOCUMENTED[heading] if key.startswith(("cell", "listed", "prov"))]

@@ -64,5 +64,5 @@ def test_no_initial_rate_makes_a_network_diverge(policy):
     records = GridRunner(env).run([method.runs(rate, 0.1, 0) for rate in (0.0, 1e-4, 1e-2)])
     for record in records:
         assert np.isfinite(record.validation_loss).all()
-        assert record.learning_rates.min() >= np.float32(LOWEST)
-        assert record.learning_rates.max() <= np.float32(HIGHEST)
+        assert record.controls["learning_rate"].min() >= np.float32(LOWEST)
+        assert record.controls["learning_rate"].max() <= np.float32(HIGHEST)

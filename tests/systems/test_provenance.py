@@ -18,7 +18,7 @@ import optax
 import pytest
 
 from ganno_env.evaluation import GridRunner
-from ganno_env.inner import OPTIMISERS, Optimiser
+from ganno_env.optimisers import OPTIMISERS, Optimiser
 from systems import reproduce as command
 from systems.experiments import agents
 from systems.options.commands import ReproduceOptions
@@ -41,15 +41,16 @@ def made_up():
         yield
 
 
-def made_up_runs(numbers, runner, kind, mesh, specs):
-    env = runner.env.replace(**dict(kind.changes))
+def made_up_runs(numbers, runner, group, mesh, specs):
+    env = group.variant.of(runner.env)
     generator = np.random.default_rng(next(numbers))
     shape = len(specs), env.time_limit
     curves = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
     curves = {name: generator.random(shape, np.float32) for name in curves}
     return curves | {
         "test_accuracy": generator.random((len(specs), 1), np.float32),
-        "learning_rates": generator.random((*shape, env.num_layers), np.float32) / 100,
+        "controls": {"learning_rate": generator.random((*shape, env.num_layers), np.float32) / 100},
+        "others": {},
         "actions": generator.integers(0, env.action_dim, (*shape, env.num_agents), np.int32),
     }
 
@@ -102,7 +103,7 @@ def test_agents_that_act_or_begin_otherwise_are_other_agents(finished, tmp_path,
     assert "greedy: False there, True now" in said
     run(folder, *ours, "+agents.ganno.learning_rate=0.003")
     assert "learning_rate: None there, 0.003 now" in capsys.readouterr().out
-    assert [r["learning_rates"] for r in gannos(folder)] != [r["learning_rates"] for r in before]
+    assert [r["controls"] for r in gannos(folder)] != [r["controls"] for r in before]
     assert policies(folder) == trained, "the policy is the same"
     run(folder)
     assert "12 runs, 12 of them made before" in capsys.readouterr().out
@@ -138,8 +139,8 @@ def test_a_method_whose_code_changed_is_made_anew(finished, tmp_path, monkeypatc
     folder = tmp_path / "out"
     shutil.copytree(finished, folder)
     before = records(folder)
-    lion = Optimiser(optax.scale_by_lion(b1=0.5))
-    monkeypatch.setitem(OPTIMISERS._members, "lion", lion)
+    lion = Optimiser(lambda hyperparameters: optax.scale_by_lion(b1=0.5))
+    monkeypatch.setitem(OPTIMISERS._members, "lion", lambda: lion)
     run(folder)
     said = capsys.readouterr().out
     assert "12 runs, 8 of them made before" in said
