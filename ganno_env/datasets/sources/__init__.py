@@ -1,7 +1,7 @@
 """Where datasets are looked for, in order.
 
-A source takes a dataset's description and the data folder. It raises `SourceUnavailable` if it does not
-have the dataset, and `DatasetError` if what it has can't be read or is something else.
+A source takes a dataset's description and the data folder. It raises `SourceUnavailable` if it does
+not have the dataset, and `DatasetError` if what it has can't be read or is something else.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from ganno_env.datasets.checks import checked
 
 
 def from_package(spec: DatasetSpec, folder: Path) -> LoadResult:
-    """What the dataset's package ships; raises `SourceUnavailable` if there is none or it is missing."""
+    """What the dataset's package ships; raises `SourceUnavailable` if there is none."""
     del folder
     if spec.package is None:
         raise SourceUnavailable("packages: none ships it")
