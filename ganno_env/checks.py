@@ -6,21 +6,41 @@ from collections.abc import Sequence
 
 import jax
 
-from ganno_env.inner.order import MAX_EXAMPLES, MAX_POSITION
+from ganno_env.inner.shuffle import MAX_EXAMPLES, MAX_POSITION
 from ganno_env.observations import FEATURES
-from ganno_env.types import Dataset, Network
+from ganno_env.types import Network, Task
 
 
-def check_sizes(dataset: Dataset, batch_size: int) -> None:
+def check_sizes(task: Task, batch_size: int) -> None:
     """Refuses batches larger than the split, and splits larger than can be put in order."""
-    num_examples = dataset.train.size
+    num_examples = task.data.train.size
     if batch_size > num_examples:
         raise ValueError(
-            f"batch_size={batch_size} is larger than the training split of {dataset.name} "
+            f"batch_size={batch_size} is larger than the training split of {task.name} "
             f"({num_examples} examples); choose at most that, or a larger train_size"
         )
     if num_examples > MAX_EXAMPLES:
         raise ValueError(f"{num_examples} training examples are more than {MAX_EXAMPLES}")
+
+
+def check_fit(network: Network, task: Task) -> None:
+    """Refuses a network that does not take the task's inputs to as many numbers as it asks for."""
+    params, state = jax.eval_shape(network.init, jax.random.key(0))
+    try:
+        outputs, _ = jax.eval_shape(
+            lambda p, s, x: network.apply(p, s, x, False), params, state, task.input_spec.batch(2)
+        )
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"network {network.name!r} does not take inputs of {task.input_spec}, as {task.name} "
+            f"has; build it for that task ({error})"
+        ) from error
+    expected = (2, *task.data.train.targets.shape[1:], task.num_outputs)
+    if outputs.shape != expected:
+        raise ValueError(
+            f"network {network.name!r} has outputs of {list(outputs.shape[1:])} for an example and "
+            f"{task.name} needs {list(expected[1:])}; build it for that task"
+        )
 
 
 def check_layers(network: Network) -> None:

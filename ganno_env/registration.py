@@ -9,17 +9,19 @@ import jumanji
 
 from ganno.names import nearest
 from ganno.options import Arguments, Count, PathLike, Seed
-from ganno_env import datasets, networks
+from ganno_env import datasets, networks, tasks
 from ganno_env.datasets import DATASETS
 from ganno_env.env import NetworkTraining
 from ganno_env.networks import NETWORKS
 from ganno_env.registry import NameIn
+from ganno_env.tasks import TASKS
 
 DEFAULT_NETWORK = "cnn2"
 
 # Sizes that make an episode of some tens of steps.
 _FEW_IMAGES = {"batch_size": 32, "epochs": 40, "updates_per_step": 50}
 _MANY_IMAGES = {"batch_size": 64, "epochs": 10, "updates_per_step": 100}
+_TEXT = {"train_size": 16_000, "validation_size": 1_000, "test_size": 1_000}
 
 ENVIRONMENTS: dict[str, dict[str, Any]] = {
     "Ganno-Digits-Cnn2-v0": {"dataset": "digits", "network": "cnn2", **_FEW_IMAGES},
@@ -32,6 +34,14 @@ ENVIRONMENTS: dict[str, dict[str, Any]] = {
         **_MANY_IMAGES,
     },
     "Ganno-Cifar10-Resnet18-v0": {"dataset": "cifar10", "network": "resnet18", **_MANY_IMAGES},
+    "Ganno-Text-Transformer-v0": {
+        "dataset": "text",
+        "network": "transformer",
+        **_TEXT,
+        "batch_size": 32,
+        "epochs": 4,
+        "updates_per_step": 50,
+    },
 }
 """The ids known to Jumanji, and the arguments of `make_env` that each stands for."""
 
@@ -40,6 +50,7 @@ def make_env(
     dataset: Annotated[str, NameIn(DATASETS)] = "digits",
     network: Annotated[str, NameIn(NETWORKS)] = DEFAULT_NETWORK,
     *,
+    task: Annotated[str, NameIn(TASKS)] | None = None,
     network_options: Mapping[str, Any] | None = None,
     data_dir: PathLike | None = None,
     train_size: Count | None = None,
@@ -48,11 +59,12 @@ def make_env(
     split_seed: Seed = 0,
     **arguments: Any,
 ) -> NetworkTraining:
-    """An environment from names and numbers alone, as configs and `jumanji.make` give them.
+    """Returns an environment from names and numbers alone, as configs and `jumanji.make` give them.
 
     Args:
         dataset: a name in `datasets.DATASETS`.
         network: a name in `networks.NETWORKS`.
+        task: what is learned, a name in `tasks.TASKS`; the dataset's usual one if None.
         network_options: arguments of the network's builder, such as `{"width": 0.25}`.
         data_dir: the folder with datasets' files; see `datasets.load`.
         train_size: use so many training examples, not all.
@@ -62,13 +74,14 @@ def make_env(
         **arguments: `NetworkTraining`'s keyword arguments.
 
     Raises:
-        ValueError: for an unknown name or argument, a value of another type, or a number out of
-            range, before any compilation.
+        ValueError: for an unknown name or argument, a value of another type, a number out of
+            range, or parts that don't fit each other, before any compilation.
     """
     given = check_options(
         {
             "dataset": dataset,
             "network": network,
+            "task": task,
             "network_options": network_options,
             "data_dir": data_dir,
             "train_size": train_size,
@@ -87,13 +100,15 @@ def make_env(
         test_size=own["test_size"],
         seed=own["split_seed"],
     )
-    options = own["network_options"]
-    net = networks.build(own["network"], data.image_shape, data.num_classes, options)
-    return NetworkTraining(data, net, **given)
+    learned = tasks.build(data, own["task"])
+    net = networks.build(
+        own["network"], learned.input_spec, learned.num_outputs, own["network_options"]
+    )
+    return NetworkTraining(learned, net, **given)
 
 
 OWN = Arguments.of(make_env)
-OPTIONS = OWN | Arguments.of(NetworkTraining, ("dataset", "network"))
+OPTIONS = OWN | Arguments.of(NetworkTraining, ("task", "network"))
 """All that `make_env` takes."""
 
 
@@ -121,10 +136,11 @@ def check_options(options: Any, prefix: str = "", network: Any = None) -> dict[s
 def by_name(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """`make_env`'s arguments from such as may have, as `name`, that of an environment.
 
-    A name is an id or DATASET_NETWORK, of any that are registered. What else is given goes first.
+    A name is an id or DATASET_NETWORK, of any that are registered and fit. What else is given goes
+    first.
 
     Raises:
-        ValueError: for a name of none.
+        ValueError: for a name of none, or of a network that does not take the dataset's inputs.
     """
     rest = dict(arguments)
     if "name" not in rest:
@@ -134,7 +150,9 @@ def by_name(arguments: Mapping[str, Any]) -> dict[str, Any]:
         return ENVIRONMENTS[name] | rest
     pairs = {f"{d}_{n}": (d, n) for d in datasets.DATASETS for n in networks.NETWORKS}
     if name in pairs:
-        return dict(zip(("dataset", "network"), pairs[name], strict=True)) | rest
+        named = dict(zip(("dataset", "network"), pairs[name], strict=True)) | rest
+        _check_pair(named)
+        return named
     close = nearest(name, [*ENVIRONMENTS, *pairs])
     hint = f" (did you mean {close!r}?)" if close else ""
     raise ValueError(
@@ -142,6 +160,13 @@ def by_name(arguments: Mapping[str, Any]) -> dict[str, Any]:
         f"{', '.join(datasets.DATASETS)} and the networks {', '.join(networks.NETWORKS)}, or one "
         f"of {', '.join(ENVIRONMENTS)}"
     )
+
+
+def _check_pair(arguments: Mapping[str, Any]) -> None:
+    dataset, network = arguments["dataset"], arguments["network"]
+    # Another task than the usual one may have inputs of its own; names of none are told elsewhere.
+    if arguments.get("task") is None and dataset in DATASETS and network in NETWORKS:
+        networks.check_takes(network, DATASETS[dataset].input_spec)
 
 
 def _register_all() -> None:

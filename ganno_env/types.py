@@ -102,7 +102,7 @@ class Batch:
     data_fields=["train", "validation", "test"],
     meta_fields=["name", "num_classes", "source", "task"],
 )
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Dataset:
     """Examples in three splits that never mix.
 

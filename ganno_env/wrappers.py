@@ -15,9 +15,10 @@ from jumanji import specs
 from jumanji.types import TimeStep
 from jumanji.wrappers import Wrapper
 
+from ganno_env.checks import check_fit
 from ganno_env.env import Initial, NetworkTraining
 from ganno_env.inner.replicas import in_turn
-from ganno_env.types import Dataset, InnerState, Network, Observation, PRNGKey, State
+from ganno_env.types import InnerState, Network, Observation, PRNGKey, State, Task
 
 SINGLE_BRANCH_REWARD = "accuracy_gain"
 """What evaluation pays: it needs no second branch, and adds up to all that was gained."""
@@ -89,7 +90,7 @@ class EvaluationEnv(Wrapper[State, specs.MultiDiscreteArray, Observation]):
 def evaluation_env(
     env: NetworkTraining,
     *,
-    dataset: Dataset | None = None,
+    task: Task | None = None,
     network: Network | None = None,
     learning_rate: Initial | None = None,
     weight_decay: Initial | None = None,
@@ -102,45 +103,25 @@ def evaluation_env(
 
     Args:
         env: where agents were trained, or any other.
-        dataset: what to learn instead.
+        task: what to learn instead.
         network: what learns it instead; its layers are the agents.
         learning_rate: the initial value, or the bounds of a log-uniform one.
         weight_decay: the same for weight decay.
         every_step: see `EvaluationEnv`.
 
     Raises:
-        ValueError: if the network does not take the dataset's images to its classes, or for an
-            initial value out of range.
+        ValueError: if the network does not fit the task, or for an initial value out of range.
     """
     given = {
-        "dataset": dataset,
+        "task": task,
         "network": network,
         "learning_rate": learning_rate,
         "weight_decay": weight_decay,
     }
     changes = {name: value for name, value in given.items() if value is not None}
-    _check_fit(network or env.network, dataset or env.dataset)
+    check_fit(network or env.network, task or env.task)
     replaced = env.replace(reward=SINGLE_BRANCH_REWARD, **changes)
     return EvaluationEnv(replaced, every_step=every_step)
-
-
-def _check_fit(network: Network, dataset: Dataset) -> None:
-    images = jax.ShapeDtypeStruct((1, *dataset.image_shape), jnp.float32)
-    params, state = jax.eval_shape(network.init, jax.random.key(0))
-    try:
-        logits, _ = jax.eval_shape(
-            lambda p, s, x: network.apply(p, s, x, False), params, state, images
-        )
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"network {network.name!r} does not take images of shape {dataset.image_shape}, as "
-            f"{dataset.name} has; build it for that dataset ({error})"
-        ) from error
-    if logits.shape != (1, dataset.num_classes):
-        raise ValueError(
-            f"network {network.name!r} has {logits.shape[-1]} logits and {dataset.name} "
-            f"{dataset.num_classes} classes; build it for that dataset"
-        )
 
 
 class GlobalObservation(NamedTuple):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ganno_env.datasets import DatasetSpec, RawSplits, loading
-from ganno_env.datasets.base import Found
+from ganno_env.datasets.base import LoadResult
 
 TINY: dict[str, Any] = {
     "train_size": 24,
@@ -23,15 +23,15 @@ TINY: dict[str, Any] = {
 """Three steps of two updates."""
 
 
-def made_up(spec: DatasetSpec, folder: object) -> Found:
+def made_up(spec: DatasetSpec, folder: object) -> LoadResult:
     """One random image, as often as the official splits have any, under every label in turn."""
     del folder
-    image = np.random.default_rng(0).integers(0, 256, spec.image_shape, dtype=np.uint8)
+    image = np.random.default_rng(0).integers(0, 256, spec.input_shape, dtype=np.uint8)
     splits = []
     for count in (spec.num_train, spec.num_test):
         labels = np.arange(count, dtype=np.int32) % spec.num_classes
-        splits += [np.broadcast_to(image, (count, *spec.image_shape)), labels]
-    return Found(RawSplits(*splits), "made up")
+        splits += [np.broadcast_to(image, (count, *spec.input_shape)), labels]
+    return LoadResult(RawSplits(*splits), "made up")
 
 
 @pytest.fixture(scope="module")

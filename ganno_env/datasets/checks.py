@@ -13,38 +13,54 @@ def checked(splits: RawSplits, spec: DatasetSpec) -> RawSplits:
     Grey images may lack the channel, and labels may be a column, as Keras has them.
 
     Returns:
-        images uint8 [N, H, W, C] and labels int32 [N].
+        inputs uint8 [N, ...], targets int32 [N, ...] and, of grouped examples, groups int32 [N].
 
     Raises:
-        DatasetError: if a shape, type, count or label is wrong, saying which.
+        DatasetError: if a shape, type, count or value is wrong, saying which.
     """
     return RawSplits(
-        _images("x_train", splits.x_train, spec.num_train, spec),
-        _labels("y_train", splits.y_train, spec.num_train, spec),
-        _images("x_test", splits.x_test, spec.num_test, spec),
-        _labels("y_test", splits.y_test, spec.num_test, spec),
+        _inputs("x_train", splits.x_train, spec.num_train, spec),
+        _targets("y_train", splits.y_train, spec.num_train, spec),
+        _inputs("x_test", splits.x_test, spec.num_test, spec),
+        _targets("y_test", splits.y_test, spec.num_test, spec),
+        _groups(splits.groups, spec),
     )
 
 
-def _images(key: str, array: HostArray, count: int, spec: DatasetSpec) -> HostArray:
-    expected = (count, *spec.image_shape)
-    grey = spec.image_shape[-1] == 1 and array.shape == expected[:-1]
+def _inputs(key: str, array: HostArray, count: int, spec: DatasetSpec) -> HostArray:
+    expected = (count, *spec.input_shape)
+    grey = len(spec.input_shape) == 3 and spec.input_shape[-1] == 1 and array.shape == expected[:-1]
     if array.dtype != np.uint8 or not (grey or array.shape == expected):
         raise DatasetError(f"{key} is {_describe(array)}, not uint8 {list(expected)}")
+    if spec.num_tokens is not None:
+        _check_range(f"{key} has tokens", array, spec.num_tokens)
     return array.reshape(expected)
 
 
-def _labels(key: str, array: HostArray, count: int, spec: DatasetSpec) -> HostArray:
-    if array.shape == (count, 1):
-        array = array[:, 0]
-    if not np.issubdtype(array.dtype, np.integer) or array.shape != (count,):
-        raise DatasetError(f"{key} is {_describe(array)}, not integers [{count}]")
-    lowest, highest = int(array.min()), int(array.max())
-    if lowest < 0 or highest >= spec.num_classes:
-        raise DatasetError(
-            f"{key} has labels from {lowest} to {highest}, not from 0 to {spec.num_classes - 1}"
-        )
+def _targets(key: str, array: HostArray, count: int, spec: DatasetSpec) -> HostArray:
+    expected = (count, *spec.target_shape)
+    if array.shape == (*expected, 1):
+        array = array[..., 0]
+    if not np.issubdtype(array.dtype, np.integer) or array.shape != expected:
+        raise DatasetError(f"{key} is {_describe(array)}, not integers {list(expected)}")
+    _check_range(f"{key} has labels", array, spec.num_classes)
     return array.astype(np.int32)
+
+
+def _groups(array: HostArray | None, spec: DatasetSpec) -> HostArray | None:
+    if array is None or spec.group_size == 1:
+        return None
+    if not np.issubdtype(array.dtype, np.integer) or array.shape != (spec.num_train,):
+        raise DatasetError(f"groups is {_describe(array)}, not integers [{spec.num_train}]")
+    if (largest := int(np.unique(array, return_counts=True)[1].max())) > spec.group_size:
+        raise DatasetError(f"groups has one of {largest} examples, more than {spec.group_size}")
+    return array.astype(np.int32)
+
+
+def _check_range(what: str, array: HostArray, end: int) -> None:
+    lowest, highest = int(array.min()), int(array.max())
+    if lowest < 0 or highest >= end:
+        raise DatasetError(f"{what} from {lowest} to {highest}, not from 0 to {end - 1}")
 
 
 def _describe(array: HostArray) -> str:

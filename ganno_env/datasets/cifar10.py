@@ -51,7 +51,7 @@ def _read_batch(archive: tarfile.TarFile, name: str) -> tuple[HostArray, HostArr
 
 CIFAR10 = DatasetSpec(
     name="cifar10",
-    image_shape=(32, 32, 3),
+    input_shape=(32, 32, 3),
     num_classes=10,
     num_train=50_000,
     num_test=10_000,

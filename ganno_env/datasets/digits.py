@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ganno_env.datasets.base import DatasetSpec, Found, HostArray, RawSplits
+from ganno_env.datasets.base import DatasetSpec, HostArray, LoadResult, RawSplits
 
 TEST_FRACTION = 5  # one in five is for testing: nobody published a split
 
@@ -17,7 +17,7 @@ def _is_test(labels: HostArray) -> HostArray:
     return chosen
 
 
-def _from_scikit_learn() -> Found:
+def _from_scikit_learn() -> LoadResult:
     from sklearn.datasets import load_digits
 
     digits = load_digits()
@@ -25,12 +25,12 @@ def _from_scikit_learn() -> Found:
     images = np.round(digits.images[..., None] * (255 / 16)).astype(np.uint8)
     labels, test = digits.target, _is_test(digits.target)
     splits = RawSplits(images[~test], labels[~test], images[test], labels[test])
-    return Found(splits, "shipped in scikit-learn")
+    return LoadResult(splits, "shipped in scikit-learn")
 
 
 DIGITS = DatasetSpec(
     name="digits",
-    image_shape=(8, 8, 1),
+    input_shape=(8, 8, 1),
     num_classes=10,
     num_train=1433,
     num_test=364,

@@ -30,7 +30,7 @@ def _authenticate(splits: RawSplits) -> str:
 
 FASHION_MNIST = DatasetSpec(
     name="fashion_mnist",
-    image_shape=(28, 28, 1),
+    input_shape=(28, 28, 1),
     num_classes=10,
     num_train=60_000,
     num_test=10_000,

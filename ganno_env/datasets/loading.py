@@ -8,14 +8,19 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import platformdirs
 
 from ganno.options import Count, PathLike, Seed, typed
-from ganno_env.datasets.base import DatasetError, DatasetSpec, Found, HostArray, NotHere, RawSplits
+from ganno_env.datasets.base import (
+    DatasetError,
+    DatasetSpec,
+    HostArray,
+    LoadResult,
+    SourceUnavailable,
+)
 from ganno_env.datasets.catalogue import DATASETS
 from ganno_env.datasets.sources import SOURCES
-from ganno_env.datasets.splits import Sizes, resolve_sizes, split_indices
+from ganno_env.datasets.splits import Sizes, resolve_sizes, split_groups, split_indices
 from ganno_env.types import Batch, Dataset
 
 DATA_DIR_VARIABLE = "GANNO_DATA_DIR"
@@ -31,7 +36,7 @@ def load(
     test_size: Count | None = None,
     seed: Seed = 0,
 ) -> Dataset:
-    """The dataset called `name`, in three splits that never mix.
+    """Returns the dataset called `name`, in three splits that never mix.
 
     It is looked for in the data folder (`NAME.npz`, or the IDX files of Fashion-MNIST), in
     TensorFlow Datasets, and in the packages that ship one. Loaded twice alike, it is the same
@@ -41,12 +46,12 @@ def load(
         name: a name in `DATASETS`.
         data_dir: the data folder; without it $GANNO_DATA_DIR, else the user's cache folder.
         train_size: takes a part of what validation leaves; without it, all of that.
-        validation_size: how many official training images to hold out.
+        validation_size: how many official training examples to hold out.
         test_size: takes a part of the official test set; without it, all.
-        seed: fixes which images are held out or taken.
+        seed: fixes which examples are held out or taken.
 
     Returns:
-        images uint8 [N, H, W, C] and labels int32 [N], for each split.
+        inputs uint8 [N, ...] and targets int32 [N, ...], for each split.
 
     Raises:
         ValueError: for an unknown name, or a size or seed that can't be.
@@ -67,18 +72,18 @@ def data_folder(data_dir: str | os.PathLike[str] | None = None) -> Path:
 def _load(name: str, folder: Path, sizes: Sizes, seed: int) -> Dataset:
     spec = DATASETS[name]
     raw, source = find(spec, folder)
-    indices = split_indices(raw.y_train, raw.y_test, sizes, seed)
-    train_images = raw.x_train[indices.train]
-    mean, std = channel_statistics(train_images)
+    if raw.groups is None:
+        indices = split_indices(raw.y_train, raw.y_test, sizes, seed)
+    else:
+        indices = split_groups(raw.groups, len(raw.y_test), sizes, seed)
     return Dataset(
         name=name,
-        train=_to_device(train_images, raw.y_train[indices.train]),
+        train=_to_device(raw.x_train[indices.train], raw.y_train[indices.train]),
         validation=_to_device(raw.x_train[indices.validation], raw.y_train[indices.validation]),
         test=_to_device(raw.x_test[indices.test], raw.y_test[indices.test]),
         num_classes=spec.num_classes,
-        mean=mean,
-        std=std,
         source=source,
+        task=spec.task,
     )
 
 
@@ -87,13 +92,13 @@ def clear_cache() -> None:
     _load.cache_clear()
 
 
-def find(spec: DatasetSpec, folder: Path) -> Found:
+def find(spec: DatasetSpec, folder: Path) -> LoadResult:
     """Asks each source in turn; raises `DatasetError` with all their answers if none has it."""
     answers = []
     for source in SOURCES:
         try:
             return source(spec, folder)
-        except NotHere as answer:
+        except SourceUnavailable as answer:
             answers.append(str(answer))
         except DatasetError as error:
             answers = [str(error), "remove that first, so that it is not found again"]
@@ -103,7 +108,7 @@ def find(spec: DatasetSpec, folder: Path) -> Found:
 
 
 def _message(spec: DatasetSpec, folder: Path, problem: str, details: list[str]) -> str:
-    keys = ", ".join(RawSplits._fields)
+    keys = ", ".join(spec.keys)
     remedies = [
         f"put {spec.name}.npz (keys {keys}) into {folder}",
         f"name the folder that has it: export {DATA_DIR_VARIABLE}=FOLDER",
@@ -117,24 +122,7 @@ def _message(spec: DatasetSpec, folder: Path, problem: str, details: list[str]) 
     return "\n".join(lines)
 
 
-def channel_statistics(images: HostArray) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Each channel's mean and standard deviation, of pixels as fractions of 255.
-
-    They are exact, being taken from counts of the 256 values, and need no copy of the images in
-    floating point. A channel that never varies has a deviation of 1, so that one can divide by it.
-    """
-    values = np.arange(256) / 255
-    means, deviations = [], []
-    for channel in range(images.shape[-1]):
-        counts = np.bincount(images[..., channel].ravel(), minlength=256)
-        mean = float(counts @ values / counts.sum())
-        deviation = float(np.sqrt(counts @ (values - mean) ** 2 / counts.sum()))
-        means.append(mean)
-        deviations.append(deviation if counts.max() < counts.sum() else 1.0)
-    return tuple(means), tuple(deviations)
-
-
-def _to_device(images: HostArray, labels: HostArray) -> Batch:
+def _to_device(inputs: HostArray, targets: HostArray) -> Batch:
     # An environment may be built inside a traced function; its data must not be traced.
     with jax.ensure_compile_time_eval():
-        return Batch(images=jnp.asarray(images), labels=jnp.asarray(labels))
+        return Batch(inputs=jnp.asarray(inputs), targets=jnp.asarray(targets))

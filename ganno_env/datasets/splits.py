@@ -30,13 +30,17 @@ def resolve_sizes(
 ) -> Sizes:
     """The sizes asked for, or all there is; raises `ValueError` for more than that."""
     validation = spec.validation_size if validation is None else validation
-    official = f"the {spec.num_train} official training images of {spec.name}"
-    _check_size("validation_size", validation, spec.num_train - 1, f"a part of {official}")
-    left = spec.num_train - validation
+    official = f"the {spec.num_train} official training examples of {spec.name}"
+    # The group that the end of validation cuts is left out of training.
+    spare = spec.group_size - 1
+    most = spec.num_train - spare - 1
+    _check_size("validation_size", validation, most, f"a part of {official}")
+    left = spec.num_train - spare - validation
     train = left if train is None else train
-    _check_size("train_size", train, left, f"{official}, less {validation} for validation")
+    less = f"{validation} for validation" + (f" and {spare} for groups kept whole" * (spare > 0))
+    _check_size("train_size", train, left, f"{official}, less {less}")
     test = spec.num_test if test is None else test
-    _check_size("test_size", test, spec.num_test, f"the official test images of {spec.name}")
+    _check_size("test_size", test, spec.num_test, f"the official test examples of {spec.name}")
     return Sizes(train, validation, test)
 
 
@@ -69,6 +73,33 @@ def split_indices(
         train=np.sort(train_order[sizes.validation : sizes.validation + sizes.train]),
         validation=np.sort(train_order[: sizes.validation]),
         test=np.sort(test_order[: sizes.test]),
+    )
+
+
+def split_groups(groups: HostArray, num_test: int, sizes: Sizes, seed: int) -> Indices:
+    """`split_indices` for examples that belong together: no group is in two splits.
+
+    Groups are held out one after another in random order. What validation leaves of its last one
+    is in no split.
+
+    Args:
+        groups: each official training example's group, [N].
+        num_test: official test examples, M, which are a set of other groups.
+        sizes: each split's size; train leaves the largest group's size, less one, of N.
+        seed: fixes which groups are held out.
+    """
+    train_stream, test_stream = np.random.SeedSequence(seed).spawn(2)
+    names, members = np.unique(groups, return_inverse=True)
+    rng = np.random.default_rng(train_stream)
+    rank = rng.permutation(len(names))[members]
+    order = np.argsort(rank, kind="stable")
+    validation = order[: sizes.validation]
+    rest = rng.permutation(order[rank[order] > rank[validation[-1]]])
+    test = np.random.default_rng(test_stream).permutation(num_test)
+    return Indices(
+        train=np.sort(rest[: sizes.train]),
+        validation=np.sort(validation),
+        test=np.sort(test[: sizes.test]),
     )
 
 

@@ -7,9 +7,8 @@ import math
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 
-from ganno_env.types import Network
+from ganno_env.types import InputSpec, Network
 
 CACHE_BYTES = 2 * 2**20
 """What one pass may hold of its largest intermediate: about a core's second-level cache."""
@@ -51,7 +50,7 @@ class Footprint(NamedTuple):
 
 def chunk_size(
     network: Network,
-    image_shape: tuple[int, int, int],
+    input_spec: InputSpec,
     batch_size: int,
     *,
     accumulates: bool = True,
@@ -64,13 +63,13 @@ def chunk_size(
 
     Args:
         network: what the batch passes through.
-        image_shape: height, width and channels of an image.
+        input_spec: what the network takes.
         batch_size: examples in the batch.
         accumulates: whether a gradient is added up over the chunks, which has a price.
     """
     if jax.default_backend() != "cpu":
         return max(d for d in divisors(batch_size) if d <= ACCELERATOR_CHUNK)
-    return footprint(network, image_shape).cheapest(batch_size, accumulates=accumulates)
+    return footprint(network, input_spec).cheapest(batch_size, accumulates=accumulates)
 
 
 def divisors(number: int) -> list[int]:
@@ -79,7 +78,7 @@ def divisors(number: int) -> list[int]:
 
 
 @functools.lru_cache(maxsize=64)
-def footprint(network: Network, image_shape: tuple[int, int, int]) -> Footprint:
+def footprint(network: Network, input_spec: InputSpec) -> Footprint:
     """What a network's forward pass holds: only arrays that grow with the batch are intermediates.
 
     Others, such as a transposed kernel, are the same for any number of examples.
@@ -87,8 +86,8 @@ def footprint(network: Network, image_shape: tuple[int, int, int]) -> Footprint:
     params, state = jax.eval_shape(network.init, jax.random.key(0))
 
     def sizes(num_examples: int) -> list[int]:
-        images = jax.ShapeDtypeStruct((num_examples, *image_shape), jnp.float32)
-        jaxpr = jax.make_jaxpr(lambda p, s, x: network.apply(p, s, x, True))(params, state, images)
+        inputs = input_spec.batch(num_examples)
+        jaxpr = jax.make_jaxpr(lambda p, s, x: network.apply(p, s, x, True))(params, state, inputs)
         return [
             math.prod(variable.aval.shape) * variable.aval.dtype.itemsize
             for equation in jaxpr.eqns

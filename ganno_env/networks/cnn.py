@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import jax
 
-from ganno_env.networks import layers
-from ganno_env.types import LayerSpec, Network
+from ganno_env.networks import inputs, layers
+from ganno_env.types import InputSpec, LayerSpec, Network
 
 SMALLEST_POOLED_SIDE = 4
 """Maps are pooled as long as their shorter side has at least this many pixels."""
 
 
 def cnn(
-    image_shape: tuple[int, int, int],
-    num_classes: int,
+    input_spec: InputSpec,
+    num_outputs: int,
     channels: layers.Sizes,
     width: layers.Width = 1.0,
     lowering: layers.LoweringOption = "auto",
@@ -23,16 +23,16 @@ def cnn(
     There are len(channels) + 1 agents. Small images are pooled fewer times.
 
     Args:
-        image_shape: height, width and channels of an image.
-        num_classes: the number of logits.
+        input_spec: images [H, W, C].
+        num_outputs: the number of logits.
         channels: the number of output channels of each convolution.
         width: multiplies every one of `channels`.
         lowering: how convolutions are computed; see `layers.resolve_lowering`.
     """
+    rows, columns, num_inputs = inputs.image_shape(input_spec)
     how = layers.resolve_lowering(lowering)
     channels = layers.scale_widths(channels, width)
     names = tuple(f"convolution_{i}" for i in range(len(channels)))
-    rows, columns, num_inputs = image_shape
     pooled = []
     for _ in names:
         pooled.append(min(rows, columns) >= SMALLEST_POOLED_SIDE)
@@ -46,7 +46,7 @@ def cnn(
             name: layers.init_convolution(keys[i], sizes[i], sizes[i + 1])
             for i, name in enumerate(names)
         }
-        return params | {"linear": layers.init_linear(keys[-1], num_features, num_classes)}, {}
+        return params | {"linear": layers.init_linear(keys[-1], num_features, num_outputs)}, {}
 
     def apply(params, network_state, images, train):
         del train

@@ -59,12 +59,12 @@ def scale_widths(widths: Sequence[int], width: float) -> tuple[int, ...]:
     return scaled
 
 
-def to_feature_maps(images: Float[Array, "N H W C"]) -> Float[Array, "C H W N"]:
+def to_feature_maps(x: Float[Array, "N *HW C"]) -> Float[Array, "C *HW N"]:
     """From the layout of datasets to that of networks."""
-    return images.transpose(3, 1, 2, 0)
+    return x.transpose(x.ndim - 1, *range(1, x.ndim - 1), 0)
 
 
-def flatten(x: Float[Array, "C H W N"]) -> Float[Array, "D N"]:
+def flatten(x: Float[Array, "C *HW N"]) -> Float[Array, "D N"]:
     """Feature maps to feature vectors."""
     return x.reshape(-1, x.shape[-1])
 

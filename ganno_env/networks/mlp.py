@@ -6,28 +6,29 @@ import math
 
 import jax
 
-from ganno_env.networks import layers
-from ganno_env.types import LayerSpec, Network
+from ganno_env.networks import inputs, layers
+from ganno_env.types import InputSpec, LayerSpec, Network
 
 
 def mlp(
-    image_shape: tuple[int, int, int],
-    num_classes: int,
+    input_spec: InputSpec,
+    num_outputs: int,
     widths: layers.Sizes = (64, 64),
     width: layers.Width = 1.0,
     lowering: layers.LoweringOption = "auto",
 ) -> Network:
-    """Linear layers with ReLU between them, on flattened images: len(widths) + 1 agents.
+    """Linear layers with ReLU between them, on flattened inputs: len(widths) + 1 agents.
 
     Args:
-        image_shape: height, width and channels of an image.
-        num_classes: the number of logits.
+        input_spec: numbers of any shape.
+        num_outputs: how many numbers it gives.
         widths: the number of units of each hidden layer.
         width: multiplies every one of `widths`.
         lowering: accepted for uniformity; there is no convolution here.
     """
+    num_inputs = math.prod(inputs.numbers_shape(input_spec))
     layers.resolve_lowering(lowering)
-    sizes = (math.prod(image_shape), *layers.scale_widths(widths, width), num_classes)
+    sizes = (num_inputs, *layers.scale_widths(widths, width), num_outputs)
     names = tuple(f"linear_{i}" for i in range(len(sizes) - 1))
 
     def init(key):
@@ -38,9 +39,9 @@ def mlp(
         }
         return params, {}
 
-    def apply(params, network_state, images, train):
+    def apply(params, network_state, x, train):
         del train
-        x = layers.flatten(layers.to_feature_maps(images))
+        x = layers.flatten(layers.to_feature_maps(x))
         for name in names[:-1]:
             x = jax.nn.relu(layers.linear(params[name], x))
         return layers.linear(params[names[-1]], x).T, network_state

@@ -9,8 +9,16 @@ import jax
 from jaxtyping import Array, Float
 from pydantic import Field
 
-from ganno_env.networks import layers, norms
-from ganno_env.types import LayerParams, LayerSpec, Network, NetworkState, Params, PRNGKey
+from ganno_env.networks import inputs, layers, norms
+from ganno_env.types import (
+    InputSpec,
+    LayerParams,
+    LayerSpec,
+    Network,
+    NetworkState,
+    Params,
+    PRNGKey,
+)
 
 FourSizes = Annotated[Sequence[layers.Size], Field(min_length=4, max_length=4)]
 
@@ -42,8 +50,8 @@ class Convolution(NamedTuple):
 
 
 def resnet9(
-    image_shape: tuple[int, int, int],
-    num_classes: int,
+    input_spec: InputSpec,
+    num_outputs: int,
     channels: FourSizes = (64, 128, 256, 512),
     width: layers.Width = 1.0,
     lowering: layers.LoweringOption = "auto",
@@ -51,27 +59,28 @@ def resnet9(
     """ResNet-9: eight convolutions, two residual blocks among them, and a linear layer.
 
     Args:
-        image_shape: height, width and channels of an image.
-        num_classes: the number of logits.
+        input_spec: images [H, W, C].
+        num_outputs: the number of logits.
         channels: output channels of the four convolutions outside of blocks.
         width: multiplies every one of `channels`.
         lowering: how convolutions are computed; see `layers.resolve_lowering`.
     """
+    *_, num_inputs = inputs.image_shape(input_spec)
     a, b, c, d = layers.scale_widths(channels, width)
     convolutions = (
-        Convolution("convolution_0", image_shape[2], a),
+        Convolution("convolution_0", num_inputs, a),
         Convolution("convolution_1", a, b, pool=True),
         *_block("block_0", b, b, 1),
         Convolution("convolution_2", b, c, pool=True),
         Convolution("convolution_3", c, d, pool=True),
         *_block("block_1", d, d, 1),
     )
-    return _residual_network("resnet9", convolutions, num_classes, lowering)
+    return _residual_network("resnet9", convolutions, num_outputs, lowering)
 
 
 def resnet18(
-    image_shape: tuple[int, int, int],
-    num_classes: int,
+    input_spec: InputSpec,
+    num_outputs: int,
     channels: FourSizes = (64, 128, 256, 512),
     width: layers.Width = 1.0,
     lowering: layers.LoweringOption = "auto",
@@ -82,21 +91,22 @@ def resnet18(
     shortcut belongs to its block's last convolution.
 
     Args:
-        image_shape: height, width and channels of an image.
-        num_classes: the number of logits.
+        input_spec: images [H, W, C].
+        num_outputs: the number of logits.
         channels: output channels of the four stages.
         width: multiplies every one of `channels`.
         lowering: how convolutions are computed; see `layers.resolve_lowering`.
     """
+    *_, num_inputs = inputs.image_shape(input_spec)
     sizes = layers.scale_widths(channels, width)
-    convolutions = [Convolution("stem", image_shape[2], sizes[0])]
-    inputs = sizes[0]
+    convolutions = [Convolution("stem", num_inputs, sizes[0])]
+    width_before = sizes[0]
     for stage, outputs in enumerate(sizes):
         for block in range(2):
             stride = 2 if stage > 0 and block == 0 else 1
-            convolutions += _block(f"stage_{stage}_block_{block}", inputs, outputs, stride)
-            inputs = outputs
-    return _residual_network("resnet18", tuple(convolutions), num_classes, lowering)
+            convolutions += _block(f"stage_{stage}_block_{block}", width_before, outputs, stride)
+            width_before = outputs
+    return _residual_network("resnet18", tuple(convolutions), num_outputs, lowering)
 
 
 def _block(name: str, inputs: int, outputs: int, stride: int) -> tuple[Convolution, Convolution]:
@@ -116,7 +126,7 @@ def _block(name: str, inputs: int, outputs: int, stride: int) -> tuple[Convoluti
 def _residual_network(
     name: str,
     convolutions: Sequence[Convolution],
-    num_classes: int,
+    num_outputs: int,
     lowering: layers.LoweringOption,
 ) -> Network:
     how = layers.resolve_lowering(lowering)
@@ -130,7 +140,7 @@ def _residual_network(
                 layer_key, convolution
             )
         features = convolutions[-1].outputs
-        params["linear"] = layers.init_linear(linear_key, features, num_classes)
+        params["linear"] = layers.init_linear(linear_key, features, num_outputs)
         return params, network_state
 
     def apply(

@@ -13,7 +13,7 @@ from ganno_env.registry import Registry
 
 TOY = DatasetSpec(
     name="toy",
-    image_shape=(4, 4, 1),
+    input_shape=(4, 4, 1),
     num_classes=3,
     num_train=60,
     num_test=30,

@@ -40,7 +40,7 @@ def test_what_a_dataset_says_of_itself(toy_folder: Path) -> None:
     dataset = load("toy", data_dir=toy_folder)
     assert dataset.name == "toy"
     assert dataset.num_classes == 3
-    assert dataset.image_shape == (4, 4, 1)
+    assert dataset.input_shape == (4, 4, 1)
     assert dataset.source == "toy.npz: not compared with the official images"
     for batch in (dataset.train, dataset.validation, dataset.test):
         assert isinstance(batch.images, jax.Array)
@@ -132,7 +132,7 @@ def check_real(dataset: Dataset, sizes: tuple[int, int, int], mean: tuple[float,
 def test_digits_need_no_download(tmp_path: Path) -> None:
     dataset = load("digits", data_dir=tmp_path)
     check_real(dataset, (1200, 233, 364), (0.3055,))
-    assert dataset.image_shape == (8, 8, 1)
+    assert dataset.input_shape == (8, 8, 1)
     assert dataset.source == "shipped in scikit-learn"
     assert int(dataset.train.images.min()) == 0
     assert int(dataset.train.images.max()) == 255

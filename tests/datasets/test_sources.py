@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from ganno_env.datasets import DATASETS, DatasetError, RawSplits, load
-from ganno_env.datasets.base import NotHere
+from ganno_env.datasets.base import SourceUnavailable
 from ganno_env.datasets.idx import IDX_FILES, parse_idx
 from ganno_env.datasets.sources import from_package, from_tfds, tfds
 from tests.datasets.conftest import toy_arrays
@@ -215,7 +215,9 @@ class TestOffline:
             raise OSError("no route")
 
         monkeypatch.setattr(socket, "create_connection", refuse)
-        with pytest.raises(NotHere, match=r"storage.* and www\.cs\.toronto\.edu can't be reached"):
+        with pytest.raises(
+            SourceUnavailable, match=r"storage.* and www\.cs\.toronto\.edu can't be reached"
+        ):
             from_tfds(DATASETS["cifar10"], tmp_path)
 
     def test_names_that_take_for_ever_to_look_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -239,7 +241,7 @@ class TestOffline:
 
     def test_without_the_package(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-        with pytest.raises(NotHere, match="not installed"):
+        with pytest.raises(SourceUnavailable, match="not installed"):
             from_tfds(DATASETS["cifar10"], tmp_path)
 
     @pytest.mark.usefixtures("installed")
@@ -251,7 +253,7 @@ class TestOffline:
         (prepared / "cifar10-train.array_record-00000-of-00001").touch()
         monkeypatch.setattr(tfds, "unreachable", lambda *_: pytest.fail("asked"))
         monkeypatch.setattr(tfds, "_read", lambda name, folder: 1 / 0 if folder == prepared else 1)
-        with pytest.raises(NotHere, match="TensorFlow Datasets: division by zero"):
+        with pytest.raises(SourceUnavailable, match="TensorFlow Datasets: division by zero"):
             from_tfds(DATASETS["cifar10"], tmp_path)
 
     def test_the_latest_version_is_the_one_of_the_greatest_numbers(self, tmp_path: Path) -> None:
@@ -280,7 +282,7 @@ class TestOffline:
         assert tfds.prepared_folder("toy") == tmp_path / name / "toy" / "1.0.0"
 
     def test_nothing_is_asked_for_what_is_not_there(self, tmp_path: Path) -> None:
-        with pytest.raises(NotHere, match="not among them"):
+        with pytest.raises(SourceUnavailable, match="not among them"):
             from_tfds(DATASETS["digits"], tmp_path)
-        with pytest.raises(NotHere, match="none ships it"):
+        with pytest.raises(SourceUnavailable, match="none ships it"):
             from_package(DATASETS["cifar10"], tmp_path)

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from ganno_env.datasets.base import DatasetSpec, Found, HostArray, NotHere, RawSplits
+from ganno_env.datasets.base import DatasetSpec, HostArray, LoadResult, RawSplits, SourceUnavailable
 from ganno_env.datasets.checks import checked
 
 METADATA_HOST = "storage.googleapis.com"
@@ -30,35 +30,37 @@ SHARD = re.compile(r"(?P<split>.+)\.array_record-[0-9]+-of-(?P<total>[0-9]+)")
 PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
 
 
-def from_tfds(spec: DatasetSpec, folder: Path) -> Found:
+def from_tfds(spec: DatasetSpec, folder: Path) -> LoadResult:
     """Reads the dataset from TensorFlow Datasets' own folder, preparing it there if it can.
 
     Raises:
-        NotHere: if TensorFlow Datasets lacks it, is not installed, is offline, or fails.
+        SourceUnavailable: if TensorFlow Datasets lacks it, is not installed, is offline, or fails.
     """
     del folder
     if spec.tfds_name is None:
-        raise NotHere("TensorFlow Datasets: not among them")
+        raise SourceUnavailable("TensorFlow Datasets: not among them")
     if importlib.util.find_spec("tensorflow_datasets") is None:
-        raise NotHere("TensorFlow Datasets: not installed")
+        raise SourceUnavailable("TensorFlow Datasets: not installed")
     prepared = prepared_folder(spec.tfds_name)
     if prepared is None:
         _check_can_prepare(spec)
     try:
         splits, source = _read(spec.tfds_name, prepared)
-        return Found(checked(splits, spec), source)
+        return LoadResult(checked(splits, spec), source)
     # Its errors are of many kinds, and their first line is what a reader needs.
     except Exception as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise NotHere(f"TensorFlow Datasets: {reason}") from error
+        raise SourceUnavailable(f"TensorFlow Datasets: {reason}") from error
 
 
 def _check_can_prepare(spec: DatasetSpec) -> None:
     if importlib.util.find_spec("tensorflow") is None:
-        raise NotHere("TensorFlow Datasets: not prepared, and to prepare it needs TensorFlow")
+        raise SourceUnavailable(
+            "TensorFlow Datasets: not prepared, and to prepare it needs TensorFlow"
+        )
     hosts = [METADATA_HOST, *(urlsplit(file.url).hostname or "" for file in spec.downloads[:1])]
     if silent := unreachable(hosts):
-        raise NotHere(f"TensorFlow Datasets: {' and '.join(silent)} can't be reached")
+        raise SourceUnavailable(f"TensorFlow Datasets: {' and '.join(silent)} can't be reached")
 
 
 def prepared_folder(name: str) -> Path | None:
@@ -88,7 +90,7 @@ def unreachable(hosts: Sequence[str], timeout: float = PROBE_SECONDS) -> list[st
         return []
     answered: set[str] = set()
 
-    def knock(host: str) -> None:
+    def connect(host: str) -> None:
         try:
             socket.create_connection((host, 443 if host == METADATA_HOST else 80), timeout).close()
         except OSError:
@@ -96,7 +98,7 @@ def unreachable(hosts: Sequence[str], timeout: float = PROBE_SECONDS) -> list[st
         answered.add(host)
 
     # In threads, because looking up a name has no time limit of its own.
-    threads = [threading.Thread(target=knock, args=(host,), daemon=True) for host in hosts]
+    threads = [threading.Thread(target=connect, args=(host,), daemon=True) for host in hosts]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -104,7 +106,7 @@ def unreachable(hosts: Sequence[str], timeout: float = PROBE_SECONDS) -> list[st
     return [host for host in hosts if host not in answered]
 
 
-def _read(name: str, prepared: Path | None) -> Found:
+def _read(name: str, prepared: Path | None) -> LoadResult:
     import tensorflow_datasets as tfds
 
     if prepared is None:
@@ -114,7 +116,7 @@ def _read(name: str, prepared: Path | None) -> Found:
         builder = tfds.builder_from_directory(prepared)
     train, test = (_arrays(builder.as_data_source(split)) for split in ("train", "test"))
     source = f"TensorFlow Datasets {builder.info.full_name}, which verifies its downloads"
-    return Found(RawSplits(*train, *test), source)
+    return LoadResult(RawSplits(*train, *test), source)
 
 
 def _arrays(examples: Any) -> tuple[HostArray, HostArray]:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ganno_env.inner import example_indices, order
+from ganno_env.inner import example_indices, shuffle
 
 
 def stream(seed, start, count, size):
@@ -94,13 +94,13 @@ def numpys_stream(words, start, count, size):
 @pytest.mark.parametrize("size", [1, 7, 300])
 def test_the_cipher_is_the_published_one(size):
     key = jax.random.key(5)
-    words = np.asarray(jax.random.bits(key, (order.NUM_ROUNDS, 2), jnp.uint32))
+    words = np.asarray(jax.random.bits(key, (shuffle.NUM_ROUNDS, 2), jnp.uint32))
     count = 2 * size + 40
     assert list(stream(5, 3, count, size)) == list(numpys_stream(words, 3, count, size))
 
 
-@pytest.mark.parametrize("size", [1, 2, 3, 1000, order.MAX_EXAMPLES - 1, order.MAX_EXAMPLES])
+@pytest.mark.parametrize("size", [1, 2, 3, 1000, shuffle.MAX_EXAMPLES - 1, shuffle.MAX_EXAMPLES])
 def test_offsets_are_below_the_size_and_reach_its_end(size):
     words = jnp.array([0, 2**32 - 1], jnp.uint32)
-    assert order._below(words, jnp.uint32(size)).tolist() == [0, size - 1]
-    assert order.MAX_EXAMPLES == 2**24
+    assert shuffle._below(words, jnp.uint32(size)).tolist() == [0, size - 1]
+    assert shuffle.MAX_EXAMPLES == 2**24
