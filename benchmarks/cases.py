@@ -10,7 +10,7 @@ import dataclasses
 import jax.numpy as jnp
 import numpy as np
 
-from ganno_env import NetworkTraining
+from ganno_env import NetworkTraining, tasks
 from ganno_env.networks import build
 from ganno_env.types import Batch, Dataset
 
@@ -54,9 +54,10 @@ class Case:
     def environment(self) -> NetworkTraining:
         """The environment that `scale=cpu` trains on, at this case's sizes."""
         dataset = random_dataset(self.num_examples, self.validation_size, self.image_shape)
-        network = build(self.network, self.image_shape, NUM_CLASSES, {"width": self.width})
+        task = tasks.build(dataset)
+        network = build(self.network, task.input_spec, task.num_outputs, {"width": self.width})
         return NetworkTraining(
-            dataset,
+            task,
             network,
             batch_size=self.batch_size,
             updates_per_step=self.updates_per_step,
@@ -88,16 +89,13 @@ def random_dataset(
     def split(size: int) -> Batch:
         images = generator.integers(0, 256, (size, *image_shape), dtype=np.uint8)
         labels = generator.integers(0, NUM_CLASSES, size, dtype=np.int32)
-        return Batch(images=jnp.asarray(images), labels=jnp.asarray(labels))
+        return Batch(inputs=jnp.asarray(images), targets=jnp.asarray(labels))
 
-    channels = image_shape[-1]
     return Dataset(
         name="random",
         train=split(num_examples),
         validation=split(validation_size),
         test=split(validation_size),
         num_classes=NUM_CLASSES,
-        mean=(0.5,) * channels,
-        std=(0.29,) * channels,
         source="random images",
     )

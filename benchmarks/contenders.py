@@ -16,7 +16,7 @@ from benchmarks.stock_flax import stock_module
 from benchmarks.stock_torch import torch_training
 from ganno_env import NetworkTraining
 from ganno_env.compilation import jit_with_data
-from ganno_env.inner.loss import batch_gradient, normalise
+from ganno_env.inner.loss import batch_gradient
 from ganno_env.vector import VectorEnv
 from systems.ppo.mesh import ENVS
 
@@ -81,10 +81,9 @@ def whole_batch(env: NetworkTraining, apply: Callable) -> Callable:
     """Differentiates the loss of a whole batch at once, for `training_scan`."""
 
     def loss(params: Any, network_state: Any, indices: Any) -> tuple[Any, Any]:
-        images, labels = env.dataset.train.images[indices], env.dataset.train.labels[indices]
-        logits, network_state = apply(params, network_state, normalise(env.dataset, images))
-        targets = jax.nn.one_hot(labels, NUM_CLASSES)
-        return optax.softmax_cross_entropy(logits, targets).mean(), network_state
+        batch = jax.tree.map(lambda x: x[indices], env.task.data.train)
+        outputs, network_state = apply(params, network_state, env.task.prepare(batch.inputs))
+        return env.task.loss(outputs, batch.targets).mean(), network_state
 
     def differentiate(params: Any, network_state: Any, indices: Any) -> tuple[Any, Any]:
         return jax.grad(loss, has_aux=True)(params, network_state, indices)[::-1]
@@ -96,8 +95,8 @@ def in_chunks(env: NetworkTraining) -> Callable:
     """Differentiates as the environment does, a cacheful of examples at a time."""
 
     def differentiate(params: Any, network_state: Any, indices: Any) -> tuple[Any, Any]:
-        batch = jax.tree.map(lambda x: x[indices], env.dataset.train)
-        return batch_gradient(params, env.network, network_state, env.dataset, batch)[2:]
+        batch = jax.tree.map(lambda x: x[indices], env.task.data.train)
+        return batch_gradient(params, env.network, network_state, env.task, batch)[2:]
 
     return differentiate
 
@@ -138,7 +137,8 @@ def torch(
     case: Case, env: NetworkTraining, batches: np.ndarray, num_threads: int
 ) -> Contender | None:
     """PyTorch, eager, on the same cores; replicas one after another run at one replica's rate."""
-    images, labels = (np.asarray(x) for x in (env.dataset.train.images, env.dataset.train.labels))
+    data = env.task.data.train
+    images, labels = (np.asarray(x) for x in (data.inputs, data.targets))
     try:
         run = torch_training(
             case.network, convolution_channels(env), images, labels, batches, num_threads

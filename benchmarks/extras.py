@@ -35,7 +35,7 @@ def updates_alone(env: NetworkTraining, mesh: Mesh) -> contenders.Contender:
     """The gradient updates of a step of 4 environments with 2 branches, and nothing else."""
     generator = np.random.default_rng(0)
     shape = (contenders.NUM_REPLICAS, env.updates_per_step, env.batch_size)
-    indices = generator.integers(0, env.dataset.train.size, shape, dtype=np.int32)
+    indices = generator.integers(0, env.task.data.train.size, shape, dtype=np.int32)
     rates = jnp.full((env.num_layers,), 1e-3, jnp.float32)
     controls = {"learning_rate": rates, "weight_decay": rates}
 

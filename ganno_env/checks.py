@@ -8,15 +8,15 @@ import jax
 
 from ganno_env.inner.shuffle import MAX_EXAMPLES, MAX_POSITION
 from ganno_env.observations import FEATURES
-from ganno_env.types import Network, Task
+from ganno_env.types import Dataset, Network, Task
 
 
-def check_sizes(task: Task, batch_size: int) -> None:
+def check_sizes(dataset: Dataset, batch_size: int) -> None:
     """Refuses batches larger than the split, and splits larger than can be put in order."""
-    num_examples = task.data.train.size
+    num_examples = dataset.train.size
     if batch_size > num_examples:
         raise ValueError(
-            f"batch_size={batch_size} is larger than the training split of {task.name} "
+            f"batch_size={batch_size} is larger than the training split of {dataset.name} "
             f"({num_examples} examples); choose at most that, or a larger train_size"
         )
     if num_examples > MAX_EXAMPLES:

@@ -1,4 +1,4 @@
-"""Every registered id without real images, at sizes that trace and compile quickly."""
+"""Every registered id without real data, at sizes that trace and compile quickly."""
 
 from __future__ import annotations
 
@@ -24,14 +24,20 @@ TINY: dict[str, Any] = {
 
 
 def made_up(spec: DatasetSpec, folder: object) -> LoadResult:
-    """One random image, as often as the official splits have any, under every label in turn."""
+    """One random input, as often as the official splits have any, under every label in turn."""
     del folder
-    image = np.random.default_rng(0).integers(0, 256, spec.input_shape, dtype=np.uint8)
+    generator = np.random.default_rng(0)
+    example = generator.integers(0, spec.num_tokens or 256, spec.input_shape, dtype=np.uint8)
     splits = []
     for count in (spec.num_train, spec.num_test):
         labels = np.arange(count, dtype=np.int32) % spec.num_classes
-        splits += [np.broadcast_to(image, (count, *spec.input_shape)), labels]
-    return LoadResult(RawSplits(*splits), "made up")
+        labels = labels.reshape(count, *(1 for _ in spec.target_shape))
+        splits += [
+            np.broadcast_to(example, (count, *spec.input_shape)),
+            np.broadcast_to(labels, (count, *spec.target_shape)),
+        ]
+    groups = np.arange(spec.num_train) if spec.group_size > 1 else None
+    return LoadResult(RawSplits(*splits, groups=groups), "made up")
 
 
 @pytest.fixture(scope="module")

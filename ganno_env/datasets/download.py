@@ -73,7 +73,7 @@ def _write(path: Path, splits: RawSplits) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, ignore_cleanup_errors=True) as workspace:
         part = Path(workspace) / path.name
-        np.savez(part, **splits.arrays())
+        np.savez(part, allow_pickle=False, **splits.arrays())
         os.replace(part, path)
     if Path(workspace).exists():
         _tell(f"warning: {workspace} could not be removed; it may be removed by hand")

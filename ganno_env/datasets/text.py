@@ -40,12 +40,13 @@ PACKAGES = (
 def _from_standard_library() -> LoadResult:
     folder = Path(sysconfig.get_paths()["stdlib"])
     version = f"Python {platform.python_version()}'s standard library"
-    train, test = [], []
+    train: list[HostArray] = []
+    test: list[HostArray] = []
     for path in sorted(_files(folder), key=lambda path: _rank(path, folder)):
         windows = _windows(tokens(path.read_bytes()))
         (test if _rank(path, folder) < TEST_FRACTION else train).append(windows)
     groups = np.repeat(np.arange(len(train)), [len(windows) for windows in train])
-    splits = []
+    arrays = []
     for files, wanted in ((train, TEXT.num_train), (test, TEXT.num_test)):
         windows = np.concatenate([np.empty((0, WINDOW + 1), np.uint8), *files])
         if len(windows) < wanted:
@@ -53,8 +54,9 @@ def _from_standard_library() -> LoadResult:
                 f"{version}: {folder} has source files of {len(windows)} windows of {WINDOW} "
                 f"characters for a split, not {wanted}"
             )
-        splits += [windows[:wanted, :-1], windows[:wanted, 1:]]
-    return LoadResult(RawSplits(*splits, groups[: TEXT.num_train]), f"source files of {version}")
+        arrays += [windows[:wanted, :-1], windows[:wanted, 1:]]
+    splits = RawSplits(*arrays)._replace(groups=groups[: TEXT.num_train])
+    return LoadResult(splits, f"source files of {version}")
 
 
 def _files(folder: Path) -> Iterable[Path]:

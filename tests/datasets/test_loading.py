@@ -9,13 +9,14 @@ import platformdirs
 import pytest
 
 from ganno_env.datasets import DATASETS, data_folder, load, loading
+from ganno_env.tasks.image_classification import channel_statistics
 from ganno_env.types import Batch, Dataset
 from tests.datasets.conftest import toy_arrays
 
 
 def numbers(batch: Batch) -> set[int]:
     """Which of the toy images these are."""
-    return set(np.asarray(batch.images)[:, 0, 0, 0].tolist())
+    return set(np.asarray(batch.inputs)[:, 0, 0, 0].tolist())
 
 
 def test_splits_hold_images_of_their_own(toy_folder: Path) -> None:
@@ -32,27 +33,27 @@ def test_images_keep_their_labels(toy_folder: Path) -> None:
     arrays = toy_arrays()
     by_number = dict(enumerate(arrays["y_train"])) | dict(enumerate(arrays["y_test"], start=100))
     for batch in (dataset.train, dataset.validation, dataset.test):
-        expected = [by_number[number] for number in np.asarray(batch.images)[:, 0, 0, 0].tolist()]
-        assert batch.labels.tolist() == expected
+        expected = [by_number[number] for number in np.asarray(batch.inputs)[:, 0, 0, 0].tolist()]
+        assert batch.targets.tolist() == expected
 
 
 def test_what_a_dataset_says_of_itself(toy_folder: Path) -> None:
     dataset = load("toy", data_dir=toy_folder)
     assert dataset.name == "toy"
     assert dataset.num_classes == 3
-    assert dataset.input_shape == (4, 4, 1)
+    assert dataset.task == "image_classification"
     assert dataset.source == "toy.npz: not compared with the official images"
     for batch in (dataset.train, dataset.validation, dataset.test):
-        assert isinstance(batch.images, jax.Array)
-        assert batch.images.dtype == jnp.uint8
-        assert batch.labels.dtype == jnp.int32
-        assert batch.images.shape == (batch.size, 4, 4, 1)
+        assert isinstance(batch.inputs, jax.Array)
+        assert batch.inputs.dtype == jnp.uint8
+        assert batch.targets.dtype == jnp.int32
+        assert batch.inputs.shape == (batch.size, 4, 4, 1)
 
 
 def test_validation_does_not_depend_on_how_much_is_trained_on(toy_folder: Path) -> None:
     whole = load("toy", data_dir=toy_folder)
     part = load("toy", data_dir=toy_folder, train_size=5)
-    np.testing.assert_array_equal(whole.validation.images, part.validation.images)
+    np.testing.assert_array_equal(whole.validation.inputs, part.validation.inputs)
     assert numbers(part.train) < numbers(whole.train)
 
 
@@ -61,22 +62,6 @@ def test_the_seed_chooses_who_is_held_out(toy_folder: Path) -> None:
     assert numbers(first.validation) != numbers(second.validation)
     with pytest.raises(ValueError, match="seed=-1; it must be a whole number from 0"):
         load("toy", data_dir=toy_folder, seed=-1)
-
-
-def test_statistics_are_of_the_images_trained_on(toy_folder: Path) -> None:
-    dataset = load("toy", data_dir=toy_folder, train_size=7)
-    pixels = np.asarray(dataset.train.images, np.float64) / 255
-    np.testing.assert_allclose(dataset.mean, pixels.mean((0, 1, 2)), rtol=1e-12)
-    np.testing.assert_allclose(dataset.std, pixels.std((0, 1, 2)), rtol=1e-12)
-    assert all(type(value) is float for value in (*dataset.mean, *dataset.std))
-
-
-def test_statistics_of_a_channel_that_never_varies() -> None:
-    images = np.zeros((3, 2, 2, 2), np.uint8)
-    images[..., 1] = 51
-    mean, std = loading.channel_statistics(images)
-    assert mean == pytest.approx((0.0, 0.2))
-    assert std == (1.0, 1.0)
 
 
 def test_loaded_twice_alike_it_is_one_copy(
@@ -93,10 +78,10 @@ def test_loaded_while_tracing_it_is_not_traced(toy_folder: Path) -> None:
     @jax.jit
     def mean_label(key: jax.Array) -> jax.Array:
         del key
-        return load("toy", data_dir=toy_folder).test.labels.mean()
+        return load("toy", data_dir=toy_folder).test.targets.mean()
 
     assert mean_label(jax.random.key(0)) == 1.0
-    assert not isinstance(load("toy", data_dir=toy_folder).test.labels, jax.core.Tracer)
+    assert not isinstance(load("toy", data_dir=toy_folder).test.targets, jax.core.Tracer)
 
 
 def test_the_folder_is_the_argument_then_the_variable_then_the_cache(
@@ -125,17 +110,18 @@ def check_real(dataset: Dataset, sizes: tuple[int, int, int], mean: tuple[float,
     batches = (dataset.train, dataset.validation, dataset.test)
     assert tuple(batch.size for batch in batches) == sizes
     for batch in batches:
-        assert set(np.asarray(batch.labels).tolist()) == set(range(10))
-    assert dataset.mean == pytest.approx(mean, abs=0.002)
+        assert set(np.asarray(batch.targets).tolist()) == set(range(10))
+    measured, _ = channel_statistics(np.asarray(dataset.train.inputs))
+    assert measured == pytest.approx(mean, abs=0.002)
 
 
 def test_digits_need_no_download(tmp_path: Path) -> None:
     dataset = load("digits", data_dir=tmp_path)
     check_real(dataset, (1200, 233, 364), (0.3055,))
-    assert dataset.input_shape == (8, 8, 1)
+    assert dataset.train.inputs.shape[1:] == (8, 8, 1)
     assert dataset.source == "shipped in scikit-learn"
-    assert int(dataset.train.images.min()) == 0
-    assert int(dataset.train.images.max()) == 255
+    assert int(dataset.train.inputs.min()) == 0
+    assert int(dataset.train.inputs.max()) == 255
 
 
 def test_digits_in_three_splits_are_all_of_them(tmp_path: Path) -> None:
@@ -143,7 +129,7 @@ def test_digits_in_three_splits_are_all_of_them(tmp_path: Path) -> None:
 
     dataset = load("digits", data_dir=tmp_path)
     batches = (dataset.train, dataset.validation, dataset.test)
-    ours = np.concatenate([np.asarray(batch.images).reshape(-1, 64) for batch in batches])
+    ours = np.concatenate([np.asarray(batch.inputs).reshape(-1, 64) for batch in batches])
     theirs = np.round(load_digits().data * (255 / 16)).astype(np.uint8)
     assert sorted(map(bytes, ours)) == sorted(map(bytes, theirs))
 

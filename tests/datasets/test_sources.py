@@ -71,7 +71,7 @@ def test_overwritten_bytes_are_refused_or_harmless(toy_folder: Path, where: floa
         return
     # Only what the archive does not use, such as a time stamp, may have been hit.
     official = toy_arrays()
-    np.testing.assert_array_equal(dataset.test.images[..., 0], official["x_test"])
+    np.testing.assert_array_equal(dataset.test.inputs[..., 0], official["x_test"])
 
 
 def test_overwritten_pixels(toy_folder: Path) -> None:
@@ -151,8 +151,8 @@ def test_arrays_as_keras_has_them(toy_folder: Path) -> None:
         y_test=arrays["y_test"][:, None],
     )
     same = load("toy", data_dir=other)
-    np.testing.assert_array_equal(plain.train.images, same.train.images)
-    np.testing.assert_array_equal(plain.train.labels, same.train.labels)
+    np.testing.assert_array_equal(plain.train.inputs, same.train.inputs)
+    np.testing.assert_array_equal(plain.train.targets, same.train.targets)
 
 
 def test_a_missing_file(toy_folder: Path) -> None:
@@ -167,10 +167,10 @@ def test_idx_files(toy_folder: Path, toy_splits: RawSplits, place: str, suffix: 
     expected = load("toy", data_dir=toy_folder)
     folder = toy_folder / "files"
     (folder / place).mkdir(parents=True)
-    for name, array in zip(IDX_FILES, toy_splits, strict=True):
+    for name, array in zip(IDX_FILES, toy_splits.arrays().values(), strict=True):
         write_idx(folder / place / f"{name}{suffix}", array)
     dataset = load("toy", data_dir=folder)
-    np.testing.assert_array_equal(dataset.train.images, expected.train.images)
+    np.testing.assert_array_equal(dataset.train.inputs, expected.train.inputs)
     assert dataset.source.startswith("IDX files")
 
     last = folder / place / f"{IDX_FILES[-1]}{suffix}"

@@ -109,7 +109,7 @@ def test_each_dataset_leaves_something_to_train_on(name: str) -> None:
         ((50_001, None, None), r"train_size=50001 .* 1 to 50000 \(.*less 10000 for validation"),
         ((40_001, 20_000, None), r"train_size=40001 .* 1 to 40000"),
         ((None, 60_000, None), r"validation_size=60000 .* 1 to 59999 \(a part of the 60000"),
-        ((None, None, 10_001), r"test_size=10001 .* 1 to 10000 \(the official test images"),
+        ((None, None, 10_001), r"test_size=10001 .* 1 to 10000 \(the official test examples"),
     ],
 )
 def test_a_size_is_no_more_than_there_is(sizes: tuple[int | None, ...], choices: str) -> None:

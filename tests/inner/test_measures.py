@@ -14,7 +14,11 @@ from hypothesis import strategies as st
 from ganno_env.inner import chunks, loss
 from ganno_env.inner.statistics import layer_statistics
 from ganno_env.networks import NETWORKS, build
-from ganno_env.types import Batch, Dataset, LayerSpec, Network
+from ganno_env.tasks import build as build_task
+from ganno_env.tasks import measures
+from ganno_env.tasks.image_classification import channel_statistics
+from ganno_env.types import Batch, Dataset, InputSpec, LayerSpec, Network
+from tests.inputs import IMAGES, input_spec_for
 from tests.small import small_env
 
 
@@ -24,30 +28,33 @@ def env():
 
 
 def logits_of(env, params, images):
-    pixels = (np.asarray(images) / 255.0 - np.array(env.dataset.mean)) / np.array(env.dataset.std)
+    mean, std = channel_statistics(np.asarray(env.task.data.train.inputs))
+    pixels = (np.asarray(images) / 255.0 - np.array(mean)) / np.array(std)
     return np.asarray(env.network.apply(params, {}, jnp.asarray(pixels, jnp.float32), False)[0])
 
 
 @pytest.mark.parametrize("size", [1, 7, 256, 300])
 def test_evaluation_is_the_mean_over_the_split(size):
     env = small_env(train_size=400)
-    split = jax.tree.map(lambda x: x[:size], env.dataset.train)
+    split = jax.tree.map(lambda x: x[:size], env.task.data.train)
     params, state = env.network.init(jax.random.key(0))
-    actual = loss.evaluate(params, env.network, state, env.dataset, split)
-    logits = logits_of(env, params, split.images).astype(np.float64)
-    labels = np.asarray(split.labels)
+    value, metrics = loss.evaluate(params, env.network, state, env.task, split)
+    assert set(metrics) == {"accuracy"}
+    actual = (value, metrics["accuracy"])
+    logits = logits_of(env, params, split.inputs).astype(np.float64)
+    labels = np.asarray(split.targets)
     log_probabilities = logits - np.log(np.exp(logits).sum(1, keepdims=True))
     expected = -log_probabilities[np.arange(size), labels].mean()
     np.testing.assert_allclose(actual, (expected, (logits.argmax(1) == labels).mean()), rtol=1e-5)
 
 
 def test_chunks_add_up_to_the_batch(env, monkeypatch):
-    batch = jax.tree.map(lambda x: x[:16], env.dataset.train)
+    batch = jax.tree.map(lambda x: x[:16], env.task.data.train)
     params, state = env.network.init(jax.random.key(0))
-    arguments = (params, env.network, state, env.dataset, batch)
+    arguments = (params, env.network, state, env.task, batch)
     whole = loss.batch_gradient(*arguments)
     monkeypatch.setattr(chunks, "CACHE_BYTES", 5 * 9 * 64 * 4)
-    assert chunks.chunk_size(env.network, (8, 8, 1), 16) == 4
+    assert chunks.chunk_size(env.network, env.task.input_spec, 16) == 4
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6),
         loss.batch_gradient(*arguments),
@@ -58,8 +65,9 @@ def test_chunks_add_up_to_the_batch(env, monkeypatch):
 @pytest.mark.parametrize("shape", [(28, 28, 1), (32, 32, 3)])
 def test_a_small_networks_batch_passes_whole(shape):
     """Kernels don't grow with the batch, so they say nothing about how to cut it."""
+    spec = InputSpec(shape)
     for width in (0.25, 1.0):
-        assert chunks.chunk_size(build("mlp", shape, 10, {"width": width}), shape, 64) == 64
+        assert chunks.chunk_size(build("mlp", spec, 10, {"width": width}), spec, 64) == 64
 
 
 @given(
@@ -97,16 +105,16 @@ def test_traffic_by_hand(monkeypatch):
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_networks_footprint_is_known(name):
-    shape = (8, 8, 1)
-    network = build(name, shape, 10, {"width": 0.0625})
-    held = chunks.footprint(network, shape)
+    spec = input_spec_for(name)
+    network = build(name, spec, 10, {"width": 0.0625})
+    held = chunks.footprint(network, spec)
     assert held.total >= held.largest >= 4 * 64
-    assert 64 % chunks.chunk_size(network, shape, 64) == 0
+    assert 64 % chunks.chunk_size(network, spec, 64) == 0
 
 
 def test_intermediates_are_what_grows_with_the_batch():
-    network = build("mlp", (8, 8, 1), 10, {"widths": (32,)})
-    held = chunks.footprint(network, (8, 8, 1))
+    network = build("mlp", IMAGES, 10, {"widths": (32,)})
+    held = chunks.footprint(network, IMAGES)
     assert held.parameters == 4 * (64 * 32 + 32 + 32 * 10 + 10)
     assert held.largest == 4 * 64
     assert held.total % 4 == 0
@@ -145,17 +153,17 @@ def test_the_trust_ratio_is_one_where_a_norm_is_zero(env):
 
 def test_a_logit_that_is_no_number_is_never_right():
     logits = jnp.array([[jnp.nan, 0.0], [jnp.inf, 0.0], [1.0, 0.0]])
-    _, correct = loss.cross_entropy(logits, jnp.array([0, 0, 0]))
-    np.testing.assert_array_equal(correct, [0.0, 0.0, 1.0])
+    right = measures.correct(logits, jnp.array([0, 0, 0]))
+    np.testing.assert_array_equal(right, [0.0, 0.0, 1.0])
 
 
 def test_images_are_normalised_by_the_training_split(env):
-    pixels = np.asarray(loss.normalise(env.dataset, env.dataset.train.images))
+    pixels = np.asarray(env.task.prepare(env.task.data.train.inputs))
     np.testing.assert_allclose([pixels.mean(), pixels.std()], [0.0, 1.0], atol=1e-3)
 
 
 def test_a_batch_is_a_tree():
-    batch = Batch(images=jnp.zeros((3, 2, 2, 1), jnp.uint8), labels=jnp.zeros(3, jnp.int32))
+    batch = Batch(inputs=jnp.zeros((3, 2, 2, 1), jnp.uint8), targets=jnp.zeros(3, jnp.int32))
     assert batch.size == 3
     assert dataclasses.is_dataclass(batch)
 
@@ -184,23 +192,22 @@ def test_training_and_evaluation_are_told_apart_and_a_kept_state_needs_its_batch
     monkeypatch.setattr(chunks, "CACHE_BYTES", 1)
     monkeypatch.setattr(loss, "chunk_size", lambda *args, **kwargs: 2)
     images = np.random.default_rng(0).integers(0, 256, (6, 2, 2, 1), np.uint8)
-    split = Batch(images=jnp.asarray(images), labels=jnp.array([0, 1, 0, 1, 1, 0]))
-    data = Dataset(
-        name="noise", train=split, validation=split, test=split, num_classes=2, mean=(0.5,),
-        std=(0.25,),
-    )  # fmt: skip
+    split = Batch(inputs=jnp.asarray(images), targets=jnp.array([0, 1, 0, 1, 1, 0]))
+    data = Dataset(name="noise", train=split, validation=split, test=split, num_classes=2)
+    # Round numbers in place of the split's own statistics.
+    task = dataclasses.replace(build_task(data), prepare=lambda x: (x / 255.0 - 0.5) / 0.25)
     network = counting_network(keeps_state)
     params, state = network.init(jax.random.key(0))
     score = (images.astype(np.float64).mean((1, 2, 3)) / 255.0 - 0.5) / 0.25 * 0.5
 
     def by_hand(score):
-        wrong_way = np.where(np.asarray(split.labels) == 0, -2 * score, 2 * score)
+        wrong_way = np.where(np.asarray(split.targets) == 0, -2 * score, 2 * score)
         return np.log1p(np.exp(wrong_way)).mean(), (wrong_way < 0).mean()
 
-    value, accuracy, new_state, gradient = loss.batch_gradient(params, network, state, data, split)
+    value, accuracy, new_state, gradient = loss.batch_gradient(params, network, state, task, split)
     np.testing.assert_allclose((value, accuracy), by_hand(score), rtol=1e-5)
     slope = (by_hand(score * 1.001)[0] - by_hand(score * 0.999)[0]) / (0.002 * 0.5)
     np.testing.assert_allclose(gradient["layer"]["weight"], slope, rtol=1e-4)
     assert new_state == ({"passes": 1} if keeps_state else {})
-    measured = loss.evaluate(params, network, state, data, split)
-    np.testing.assert_allclose(measured, by_hand(3 * score), rtol=1e-5)
+    measured, metrics = loss.evaluate(params, network, state, task, split)
+    np.testing.assert_allclose((measured, metrics["accuracy"]), by_hand(3 * score), rtol=1e-5)

@@ -10,6 +10,7 @@ from flax import linen as nn
 
 from benchmarks.stock_flax import ResNet18
 from ganno_env.networks import build
+from ganno_env.types import InputSpec
 
 IMAGES = jax.random.normal(jax.random.key(1), (3, 16, 16, 3))
 
@@ -46,7 +47,7 @@ def as_flax_resnet18(params, state):
 
 @pytest.mark.parametrize("train", [True, False])
 def test_resnet18_equals_flax(train):
-    network = build("resnet18", (16, 16, 3), 10, {"width": 0.0625})
+    network = build("resnet18", InputSpec((16, 16, 3)), 10, {"width": 0.0625})
     params, state = network.init(jax.random.key(0))
     # Statistics and norms that are not their initial values, so that their use shows.
     state = jax.tree.map(lambda x: 0.5 * x + 0.1, state)
@@ -69,12 +70,12 @@ def test_resnet18_equals_flax(train):
     ("name", "agents"), [("resnet9", 9), ("resnet18", 18), ("vit", 8), ("cnn2", 2), ("cnn5", 5)]
 )
 def test_the_number_of_agents(name, agents):
-    assert len(build(name, (32, 32, 3), 10).layers) == agents
+    assert len(build(name, InputSpec((32, 32, 3)), 10).layers) == agents
 
 
 def test_resnet9_has_two_blocks_around_which_its_input_goes():
     """With its blocks' last norms at 0, a block is the identity (its input is not negative)."""
-    network = build("resnet9", (16, 16, 3), 10, {"width": 0.0625})
+    network = build("resnet9", InputSpec((16, 16, 3)), 10, {"width": 0.0625})
     params, state = network.init(jax.random.key(0))
     for block in ("block_0_convolution_1", "block_1_convolution_1"):
         params[block]["scale"] = jnp.zeros_like(params[block]["scale"])
@@ -94,7 +95,9 @@ def test_resnet9_has_two_blocks_around_which_its_input_goes():
 
 
 def test_attention_equals_flax():
-    network = build("vit", (16, 16, 3), 10, {"depth": 1, "num_features": 16, "num_heads": 2})
+    network = build(
+        "vit", InputSpec((16, 16, 3)), 10, {"depth": 1, "num_features": 16, "num_heads": 2}
+    )
     params, state = network.init(jax.random.key(0))
     logits, _ = network.apply(params, state, IMAGES, False)
 
@@ -124,4 +127,4 @@ def test_attention_equals_flax():
 
 def test_patches_must_divide_images():
     with pytest.raises(ValueError, match="patch_size=5 does not divide images of 16 x 16"):
-        build("vit", (16, 16, 3), 10, {"patch_size": 5})
+        build("vit", InputSpec((16, 16, 3)), 10, {"patch_size": 5})
