@@ -74,7 +74,7 @@ class TaskConfig:
 
     def __post_init__(self) -> None:
         """Refuses what cannot be trained, before any compilation."""
-        check_sizes(self.task, self.batch_size)
+        check_sizes(self.task.data, self.batch_size)
         check_layers(self.network)
         self.time_limit  # noqa: B018  (raises)
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ganno_env.actions import PAPER_ACTIONS, ActionSet
+from ganno_env.actions import ActionSet
+from ganno_env.controls import PAPER_ACTIONS
 
 BOUNDS = (0.0, 1.0)
 EFFECTS = {

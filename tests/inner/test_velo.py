@@ -19,7 +19,8 @@ import optax
 import pytest
 from flax import serialization
 
-from ganno_env.inner import example_indices, velo
+from ganno_env.inner import example_indices
+from ganno_env.optimisers import velo
 from tests.inner.test_oracle import BATCH, StockCnn2, assert_close
 from tests.small import small_env
 
