@@ -197,7 +197,7 @@ class Metrics:
     train_accuracy: Float[Array, ""]
     validation_loss: Float[Array, ""]
     validation_accuracy: Float[Array, ""]
-    others: dict[str, Float[Array, ""]]
+    others: dict[str, Float[Array, ""]] = dataclasses.field(default_factory=dict)
 
 
 @chex.dataclass(frozen=True)
@@ -264,9 +264,10 @@ class RunRecord:
         controls: the learning rate, and each other control that agents set, by name: each layer's
             value at each step's last update.
         actions: each agent's, 0 where the controller takes none.
-        train_loss, train_accuracy, validation_loss, validation_accuracy, others: see `Metrics`.
+        train_loss, train_accuracy, validation_loss, validation_accuracy: see `Metrics`.
         test_accuracy: on the official test split, after each step (M = T) or the last (M = 1).
         seconds: the run's share of the time that it and those beside it took, compilation included.
+        others: the task's further metrics on the validation split, by name.
     """
 
     controls: dict[str, Float[Array, "T L"]]
@@ -275,6 +276,6 @@ class RunRecord:
     train_accuracy: Float[Array, " T"]
     validation_loss: Float[Array, " T"]
     validation_accuracy: Float[Array, " T"]
-    others: dict[str, Float[Array, " T"]]
     test_accuracy: Float[Array, " M"]
     seconds: Float[Array, ""]
+    others: dict[str, Float[Array, " T"]] = dataclasses.field(default_factory=dict)

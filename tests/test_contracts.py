@@ -131,7 +131,6 @@ def test_rewards_are_finite_whatever_is_measured(name):
                 train_accuracy=jnp.float32(0.5),
                 validation_loss=jnp.float32(x),
                 validation_accuracy=jnp.float32(0.5),
-                others={},
             )
             for x in (loss, 1.0, loss)
         ]

@@ -76,7 +76,7 @@ class Control:
         if low <= least < most <= high:
             return float(least), float(most)
         raise ValueError(
-            f"bounds={bounds} of {self.name}; they must be [low, high] with "
+            f"bounds={bounds}; those of {self.name} must be [low, high] with "
             f"{low} <= low < high <= {high}"
         )
 

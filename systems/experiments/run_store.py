@@ -221,7 +221,7 @@ def _read(path: Path) -> Kept | None:
             listed=Listed(**listed | {"actions": tuple(listed["actions"])}),
             provenance={part: made_with[part] for part in PARTS},
             order=order,
-            record=RunRecord(**{"others": {}} | tree),
+            record=RunRecord(**tree),
         )
     except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
         return None

@@ -24,7 +24,6 @@ def record(seed: int = 0) -> RunRecord:
     curve = generator.random(3).astype(np.float32)
     return RunRecord(
         controls={"learning_rate": generator.random((3, 2)).astype(np.float32)},
-        others={},
         actions=np.zeros((3, 2), np.int32),
         train_loss=curve,
         train_accuracy=curve,

@@ -50,7 +50,6 @@ def made_up_runs(numbers, runner, group, mesh, specs):
     return curves | {
         "test_accuracy": generator.random((len(specs), 1), np.float32),
         "controls": {"learning_rate": generator.random((*shape, env.num_layers), np.float32) / 100},
-        "others": {},
         "actions": generator.integers(0, env.action_dim, (*shape, env.num_agents), np.int32),
     }
 

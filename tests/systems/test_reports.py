@@ -34,7 +34,6 @@ def record(env, seed: int, every_step: bool) -> RunRecord:
     curve = generator.random(steps).astype(np.float32)
     return RunRecord(
         controls={"learning_rate": generator.random((steps, layers)).astype(np.float32) / 100},
-        others={},
         actions=generator.integers(0, 9, (steps, layers)).astype(np.int32),
         train_loss=curve,
         train_accuracy=curve,
