@@ -37,12 +37,14 @@ class Parsed(NamedTuple):
         overrides: the options, as they were given.
         help: whether help is asked for.
         sweeps: whether it is for several runs.
+        completes: whether a shell asks for completion: then `overrides` are no options.
     """
 
     flags: list[str]
     overrides: list[str]
     help: bool
     sweeps: bool
+    completes: bool
 
 
 class Override(NamedTuple):
@@ -82,7 +84,9 @@ def parse(arguments: Sequence[str]) -> Parsed:
             del left[0]
         else:
             flags.append(argument)
-    return Parsed(flags, overrides, bool(found.help), bool(found.multirun))
+    return Parsed(
+        flags, overrides, bool(found.help), bool(found.multirun), bool(found.shell_completion)
+    )
 
 
 def _refuse(message: str) -> NoReturn:

@@ -27,6 +27,10 @@ from systems.utils.errors import RunError
 from systems.utils.output import echo, protect_standard_streams
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+PROGRAM = "ganno"
+"""The console command, for which Hydra installs completion."""
+LINE = "COMP_LINE"
+"""The environment variable in which shells hand over the line to be completed."""
 FULL_ERROR = "HYDRA_FULL_ERROR"
 """Set to 1, this environment variable shows where an error comes from."""
 EXPECTED = (ValueError, RunError, OSError, HydraException, OmegaConfBaseException)
@@ -89,11 +93,21 @@ class Command:
         return command_line.rename(overrides, self.choices, self.open)
 
     def _compose(self, parsed: command_line.Parsed) -> None:
-        overrides = self.translate(parsed.overrides, sweeps=parsed.sweeps)
+        overrides = parsed.overrides
+        if parsed.completes:
+            self._translate_line()
+        else:
+            overrides = self.translate(overrides, sweeps=parsed.sweeps)
         run = hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=self.config)
         full = shows_traceback()
-        with _hydras([self.module, *parsed.flags, *overrides]):
+        with _hydras([PROGRAM, *parsed.flags, *overrides]):
             run(lambda options: _job(self, options, full))()
+
+    def _translate_line(self) -> None:
+        """Puts the finished words of the line that a shell completes into Hydra's."""
+        program, *words = os.environ.get(LINE, "").split(" ")
+        with contextlib.suppress(ValueError):
+            os.environ[LINE] = " ".join([program, *self.translate(words[:-1]), *words[-1:]])
 
 
 def enter(
