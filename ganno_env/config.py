@@ -27,6 +27,7 @@ def _check_actions(actions: Sequence[str] | Mapping[str, Sequence[str]]) -> Any:
 
 
 Pair = Annotated[Sequence[float], Field(min_length=2, max_length=2), Allowed("[low, high]")]
+Initial = Annotated[float | Pair, Allowed("a number, or [low, high] of a log-uniform one")]
 ControlNames = Annotated[
     Sequence[Annotated[str, NameIn(CONTROLS)]],
     Field(min_length=1),

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from ganno_env.actions import JointActions
 from ganno_env.config import TaskConfig
 from ganno_env.inner import InnerLoop, example_indices
-from ganno_env.types import Metrics, PRNGKey, State
+from ganno_env.observations import FeatureContext
+from ganno_env.types import Controls, Metrics, PRNGKey, State
 
 
 def initial_state(
@@ -45,6 +48,35 @@ def initial_state(
         metrics=metrics,
         statistics=statistics,
         step_count=jnp.int32(0),
+    )
+
+
+def feature_context(config: TaskConfig, actions: JointActions, state: State) -> FeatureContext:
+    """What features are functions of, in a state.
+
+    Args:
+        config: what is trained.
+        actions: what agents choose among.
+        state: after some step.
+    """
+    return FeatureContext(
+        metrics=state.metrics,
+        statistics=state.statistics,
+        controls=state.controls,
+        initial_controls=state.initial_controls,
+        previous_action=state.previous_action,
+        step_count=state.step_count,
+        horizon=config.time_limit,
+        layers=config.network.layers,
+        actions=actions,
+    )
+
+
+def hold(branches: Sequence[Controls], tau: int) -> dict[str, Float[Array, "branches tau L"]]:
+    """Controls of one branch after the other, each held for tau updates."""
+    return jax.tree.map(
+        lambda *values: jnp.stack([jnp.broadcast_to(x, (tau, *x.shape)) for x in values]),
+        *branches,
     )
 
 

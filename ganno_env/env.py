@@ -17,7 +17,7 @@ from jumanji.types import TimeStep
 from matplotlib.animation import FuncAnimation
 from matplotlib.figure import Figure
 
-from ganno.options import Allowed, Count, Positive, typed
+from ganno.options import Count, Positive, typed
 from ganno_env import optimisers
 from ganno_env.actions import NO_OP
 from ganno_env.config import (
@@ -25,23 +25,20 @@ from ganno_env.config import (
     BoundsOption,
     ControlNames,
     Features,
+    Initial,
     InterfaceConfig,
-    Pair,
     TaskConfig,
 )
 from ganno_env.controls import CONTROLS, LEARNING_RATE, WEIGHT_DECAY, complete, sample_all
 from ganno_env.controls.initial import initial_ranges, present
-from ganno_env.dynamics import advance, initial_state
+from ganno_env.dynamics import advance, feature_context, hold, initial_state
 from ganno_env.inner import InnerLoop
-from ganno_env.observations import FeatureContext
 from ganno_env.optimisers import OptimiserOption
 from ganno_env.registry import NameIn
 from ganno_env.rewards import REWARDS, Reward
 from ganno_env.timesteps import make_observation_spec, make_timestep
 from ganno_env.types import Controls, Network, Observation, PRNGKey, State, Task
 from ganno_env.viewer import TrainingViewer
-
-Initial = Annotated[float | Pair, Allowed("a number, or [low, high] of a log-uniform one")]
 
 
 class NetworkTraining(jumanji.Environment[State, specs.MultiDiscreteArray, Observation]):
@@ -235,7 +232,7 @@ class NetworkTraining(jumanji.Environment[State, specs.MultiDiscreteArray, Obser
         branches = [self.controls_after(state, action)]
         if self.reward.needs_no_op:
             branches.append(self.controls_after(state, jnp.full_like(action, NO_OP)))
-        held = jax.tree.map(lambda *values: jnp.stack([self._held(x) for x in values]), *branches)
+        held = hold(branches, self.updates_per_step)
         after, metrics = advance(self.inner, self.training, state, held)
         after_no_op = jax.tree.map(lambda x: x[-1], metrics)
         reward = self.reward.function(state.metrics, after.metrics, after_no_op)
@@ -279,17 +276,7 @@ class NetworkTraining(jumanji.Environment[State, specs.MultiDiscreteArray, Obser
         self, state: State, reward: Float[Array, ""] | float = 0.0
     ) -> TimeStep[Observation]:
         """The timestep that tells agents of a state, and their shared reward."""
-        context = FeatureContext(
-            metrics=state.metrics,
-            statistics=state.statistics,
-            controls=state.controls,
-            initial_controls=state.initial_controls,
-            previous_action=state.previous_action,
-            step_count=state.step_count,
-            horizon=self.time_limit,
-            layers=self.network.layers,
-            actions=self.actions,
-        )
+        context = feature_context(self.training, self.actions, state)
         return make_timestep(context, self.features, self.single_agent, jnp.float32(reward))
 
     def render(self, state: State | Sequence[State], save_path: str | None = None) -> Figure:
@@ -305,9 +292,6 @@ class NetworkTraining(jumanji.Environment[State, specs.MultiDiscreteArray, Obser
     def replace(self, **changes: Any) -> NetworkTraining:
         """The same environment, built anew with some of its constructor's arguments changed."""
         return type(self)(**(self._arguments | changes))
-
-    def _held(self, values: Float[Array, " L"]) -> Float[Array, "tau L"]:
-        return jnp.broadcast_to(values, (self.updates_per_step, self.num_layers))
 
     @cached_property
     def _viewer(self) -> TrainingViewer:

@@ -16,7 +16,8 @@ from jumanji.types import TimeStep
 from jumanji.wrappers import Wrapper
 
 from ganno_env.checks import check_fit
-from ganno_env.env import Initial, NetworkTraining
+from ganno_env.config import Initial
+from ganno_env.env import NetworkTraining
 from ganno_env.inner.replicas import in_turn
 from ganno_env.types import InnerState, Network, Observation, PRNGKey, State, Task
 

@@ -108,9 +108,9 @@ def test_an_action_of_another_shape_is_refused():
 
 
 def test_a_new_networks_options_are_checked_by_its_builders_annotations(monkeypatch):
-    def mine(image_shape, num_classes, sizes: list[int], depth: Count = 1, any_value=None):
+    def mine(input_spec, num_outputs, sizes: list[int], depth: Count = 1, any_value=None):
         del depth, any_value
-        return build("mlp", image_shape, num_classes, {"widths": sizes})
+        return build("mlp", input_spec, num_outputs, {"widths": sizes})
 
     monkeypatch.setitem(NETWORKS._members, "mine", mine)
     assert (
