@@ -14,7 +14,7 @@ from ganno_env.controls import Control, Hyperparameters
 from ganno_env.inner.loss import batch_gradient, evaluate
 from ganno_env.inner.replicas import replicated
 from ganno_env.inner.statistics import layer_statistics
-from ganno_env.optimisers import Optimiser, own_state, stages, update_direction
+from ganno_env.optimisers import Optimiser, own_state, update_direction, update_step
 from ganno_env.types import (
     Batch,
     Controls,
@@ -127,8 +127,7 @@ class InnerLoop:
         self, state: InnerState, controls: Controls, indices: Int[Array, " B"]
     ) -> tuple[InnerState, Gradient]:
         gradient, network_state, optimiser_state = self._gradient(state, controls, indices)
-        hyperparameters = self._by_layer(controls)
-        to_step = optax.chain(*stages("step", self.optimiser, self.controls, hyperparameters))
+        to_step = update_step(self.optimiser, self.controls, self._by_layer(controls))
         step, _ = to_step.update(gradient.direction, to_step.init(state.params), state.params)
         state = InnerState(
             params=optax.apply_updates(state.params, step),

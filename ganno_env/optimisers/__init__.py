@@ -14,8 +14,8 @@ from ganno_env.optimisers.base import (
     applied,
     for_each_layer,
     own_state,
-    stages,
     update_direction,
+    update_step,
 )
 from ganno_env.optimisers.standard import adam, lamb, lion, sgd
 from ganno_env.registry import Registry
@@ -73,6 +73,6 @@ __all__ = [
     "build",
     "for_each_layer",
     "own_state",
-    "stages",
     "update_direction",
+    "update_step",
 ]

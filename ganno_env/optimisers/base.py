@@ -8,7 +8,7 @@ from typing import Any
 
 import optax
 
-from ganno_env.controls import Control, Hyperparameters, LayerValues
+from ganno_env.controls import LEARNING_RATE, Control, Hyperparameters, LayerValues
 from ganno_env.controls.base import Place
 from ganno_env.types import Params
 
@@ -26,7 +26,8 @@ class Optimiser:
             from gradient to direction of ascent, u. Its state's structure and initial value do not
             depend on the values. It is given the parameters, and the minibatch's loss as `value`.
         takes: names of the controls that `build` applies itself. The others apply around it, by
-            their own stage (`Control.stage`). One that takes `learning_rate` gives whole steps.
+            their own stage (`Control.stage`). One that takes `learning_rate` gives a whole step of
+            ascent.
         evaluation_params: from its state and the parameters in training to the parameters that the
             network is evaluated with, such as an average.
     """
@@ -53,6 +54,19 @@ def update_direction(
             *stages("direction", optimiser, controls, hyperparameters),
         )
     )
+
+
+def update_step(
+    optimiser: Optimiser, controls: Sequence[Control], hyperparameters: Hyperparameters
+) -> optax.GradientTransformation:
+    """The transformation from a direction of ascent to the step of descent made of it.
+
+    Its arguments are `update_direction`'s. It keeps no state.
+    """
+    staged = stages("step", optimiser, controls, hyperparameters)
+    if LEARNING_RATE.name in optimiser.takes:  # whose stage would turn round the direction
+        staged.append(optax.scale(-1.0))
+    return optax.chain(*staged)
 
 
 def own_state(optimiser: Optimiser, controls: Sequence[Control], state: Any) -> Any:
