@@ -7,21 +7,18 @@ with anything changed is another run, and is made beside the old one.
 from __future__ import annotations
 
 import dataclasses
-import io
 import json
 import re
-import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
-
-import numpy as np
 
 from ganno_env import NetworkTraining
 from ganno_env.evaluation.methods import Listed
 from ganno_env.types import RunRecord
 from systems.experiments import provenance
 from systems.options.experiment import Experiment
+from systems.utils.archives import UNREADABLE, read_archive, write_archive
 from systems.utils.files import write_atomically
 from systems.utils.provenance import Provenance
 from systems.utils.strict_json import to_json
@@ -122,9 +119,7 @@ class RunStore:
         made_with = self._provenance(key, definition)
         header = {"cell": key, "listed": listed._asdict(), "provenance": made_with.value}
         arrays = {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}
-        buffer = io.BytesIO()
-        np.savez(buffer, header=np.array(Provenance(header).text), **arrays)
-        write_atomically(self._file(key, made_with), buffer.getvalue(), overwrite=True)
+        write_archive(self._file(key, made_with), header, arrays, overwrite=True)
 
     def kept(self) -> Iterator[Kept]:
         """All runs of this store's identity, of whatever definitions, oldest first."""
@@ -200,9 +195,7 @@ def _read(path: Path) -> Kept | None:
     """A run's file; None if it is not there, or damaged."""
     try:
         order = path.stat().st_mtime
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-        header = json.loads(str(arrays.pop("header")))
+        header, arrays = read_archive(path)
         listed, made_with = header["listed"], header["provenance"]
         return Kept(
             key=RunKey(*header["cell"]),
@@ -211,5 +204,5 @@ def _read(path: Path) -> Kept | None:
             order=order,
             record=RunRecord(**arrays),
         )
-    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
+    except UNREADABLE:
         return None
