@@ -33,7 +33,7 @@ from ganno.kinds import (
 )
 from ganno.messages import explain
 from ganno.rows import REQUIRED, Option, Row, describe, dotted_names
-from ganno.values import named, plain, shown
+from ganno.values import named, shown, to_python
 from ganno.words import Allowed, words
 
 P = ParamSpec("P")
@@ -59,7 +59,7 @@ class Options(BaseModel):
 
     def __init__(self, **values: Any) -> None:
         try:
-            super().__init__(**plain(values))
+            super().__init__(**to_python(values))
         except ValidationError as error:
             raise ValueError(explain(error, type(self).options(), values)) from None
 
@@ -154,7 +154,7 @@ class _Instance:
 
 
 def _adapted(annotation: Any) -> Any:
-    """The annotation as it is checked: objects by their class, lists also as `plain`'s tuples."""
+    """The annotation as it is checked: objects by their class, lists also as tuples."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is Annotated:
         return Annotated[_adapted(arguments[0]), *arguments[1:]]
@@ -217,6 +217,6 @@ def typed(function: Callable[P, R]) -> Callable[P, R]:
 
 __all__ = [
     "LARGEST_SEED", "REQUIRED", "Allowed", "Arguments", "Count", "FilePath", "Fraction",
-    "Option", "Options", "PathLike", "Positive", "Row", "Seed", "describe", "dotted_names", "plain",
-    "shown", "typed", "words",
+    "Option", "Options", "PathLike", "Positive", "Row", "Seed", "describe", "dotted_names", "shown",
+    "to_python", "typed", "words",
 ]  # fmt: skip

@@ -11,14 +11,14 @@ LONGEST_VALUE = 120
 """Characters of a value that a message shows."""
 
 
-def plain(value: Any) -> Any:
+def to_python(value: Any) -> Any:
     """Arrays and their numbers as Python's, sequences as tuples and mappings as dicts."""
     if hasattr(value, "__array__") and hasattr(value, "dtype"):  # NumPy's, JAX's
         return _of_array(value)
     if isinstance(value, Mapping):
-        return {key: plain(item) for key, item in value.items()}
+        return {key: to_python(item) for key, item in value.items()}
     if isinstance(value, Sequence) and not _is_one(value):
-        return tuple(plain(item) for item in value)
+        return tuple(to_python(item) for item in value)
     return value
 
 
@@ -32,12 +32,12 @@ def _of_array(value: Any) -> Any:
         array = np.asarray(value)
     except TypeError:  # traced by JAX: it has no value
         return value
-    return value if array.dtype == object else plain(array.tolist())
+    return value if array.dtype == object else to_python(array.tolist())
 
 
 def named(values: Any, prefix: str) -> dict[str, Any]:
-    """`plain` values by their names; raises `ValueError` if they are no mapping."""
-    given = plain(values)
+    """`to_python` values by their names; raises `ValueError` if they are no mapping."""
+    given = to_python(values)
     if not isinstance(given, dict):
         name = prefix.rstrip(".") or "options"
         raise ValueError(f"{name}={shown(values)}; it must be a mapping of names to values")

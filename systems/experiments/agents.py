@@ -29,6 +29,7 @@ from systems.ppo.registry import SYSTEMS
 from systems.training.loop import train
 from systems.training.run import has_checkpoints
 from systems.utils.files import discard
+from systems.utils.provenance import Provenance
 
 AGENTS = "GANNO"
 """What trained agents are called in tables, as in the paper's."""
@@ -89,7 +90,8 @@ class Plan:
         if "total_timesteps" not in (there["config"] or {}):  # it plays no part in such a training
             del config["total_timesteps"]
         wanted = (self.system, self.seed, config, dict(self.environment))
-        if difference := provenance.differences(there, dict(zip(RECORDED, wanted, strict=True))):
+        asked = Provenance(dict(zip(RECORDED, wanted, strict=True)))
+        if difference := Provenance(there).differences(asked):
             raise ValueError(
                 f"{self.folder} has another training's policy ({difference}); remove it"
             )
@@ -118,7 +120,7 @@ def plan(key: str, spec: AgentsSpec, training: Training) -> Plan | None:
         "updates": updates,
         "version": provenance.version(),
     }
-    folder = training.folder / f"{slug(key)}-{provenance.digest(depends_on)[:8]}"
+    folder = training.folder / f"{slug(key)}-{Provenance(depends_on).digest[:8]}"
     return Plan(environment, env, system, config, seed, updates, folder)
 
 

@@ -11,12 +11,12 @@ from ganno_env import NetworkTraining
 from ganno_env.evaluation import GridRunner, Method, define
 from ganno_env.evaluation.methods import Listed
 from ganno_env.types import RunRecord
-from systems.experiments import provenance
 from systems.experiments.outcome import Outcome
 from systems.experiments.reports import write_report
 from systems.experiments.run_store import RunKey, RunStore
 from systems.options.experiment import Experiment
 from systems.utils.progress import ProgressReporter, Unit
+from systems.utils.provenance import Provenance
 
 
 def run_experiment(
@@ -157,13 +157,12 @@ def gather(
     """All finished runs of a store, those of methods that were not asked for this time too."""
     kept = list(store.kept())
     current = {run.key.method: run.definition for run in kept}  # the latest stands
-    current |= {name: provenance.plain(definition) for name, definition in definitions.items()}
-    texts = {name: provenance.text(definition) for name, definition in current.items()}
-    shown = [run for run in kept if provenance.text(run.definition) == texts[run.key.method]]
+    current |= {name: Provenance(definition) for name, definition in definitions.items()}
+    shown = [run for run in kept if run.definition == current[run.key.method]]
     superseded = {
-        run.key.method: provenance.differences(run.definition, current[run.key.method])
+        run.key.method: run.definition.differences(current[run.key.method])
         for run in kept
-        if provenance.text(run.definition) != texts[run.key.method]
+        if run.definition != current[run.key.method]
     }
     found = {run.key: run.record for run in shown}
     asked = run_keys(experiment, methods)

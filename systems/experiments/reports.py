@@ -19,10 +19,11 @@ from ganno_env.evaluation.methods import Listed
 from ganno_env.evaluation.published import PUBLISHED
 from ganno_env.registry import Registry
 from ganno_env.schedules import SCHEDULES
-from ganno_env.viewer import Episode, TrainingViewer, save
+from ganno_env.viewer import Episode, TrainingViewer
 from systems.experiments.outcome import Outcome, Part
 from systems.experiments.run_store import records_as_json
-from systems.utils.files import storage_errors, write_atomically
+from systems.utils.figures import write_figure
+from systems.utils.files import write_atomically
 from systems.utils.output import make_console
 from systems.utils.strict_json import to_json
 
@@ -59,10 +60,8 @@ def write_report(
     write_atomically(paths[0], (header + report.text).encode(), overwrite=True)
     write_atomically(paths[1], content.encode(), overwrite=True)
     for name, figure in report.pictures.items():
-        path = folder / name
-        with storage_errors(path):
-            path.unlink(missing_ok=True)
-            paths.append(save(figure, path))
+        paths.append(folder / name)
+        write_figure(figure, paths[-1])
     _show(outcome, images, console)
     return paths
 

@@ -7,24 +7,23 @@ with anything changed is another run, and is made beside the old one.
 from __future__ import annotations
 
 import dataclasses
-import io
 import json
 import re
-import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import flax.traverse_util
 import jax
-import numpy as np
 
 from ganno_env import NetworkTraining
 from ganno_env.evaluation.methods import Listed
 from ganno_env.types import RunRecord
 from systems.experiments import provenance
 from systems.options.experiment import Experiment
+from systems.utils.archives import UNREADABLE, read_archive, write_archive
 from systems.utils.files import write_atomically
+from systems.utils.provenance import Provenance
 from systems.utils.strict_json import to_json
 
 FORMAT = "ganno-runs-1"
@@ -72,10 +71,9 @@ class Kept(NamedTuple):
     record: RunRecord
 
     @property
-    def definition(self) -> Mapping[str, Any]:
+    def definition(self) -> Provenance:
         """Its method's."""
-        definition: Mapping[str, Any] = self.provenance["method"]
-        return definition
+        return Provenance(self.provenance["method"])
 
 
 class RunStore:
@@ -92,13 +90,13 @@ class RunStore:
 
     def __init__(self, folder: Path, identity: Mapping[str, Any]) -> None:
         self.folder = folder
-        self.identity = provenance.plain(identity)
+        self.identity = Provenance(identity)
         path = folder / MANIFEST
         found = _read_manifest(path)
         if found is None:
             if (folder / FOLDER).exists():
                 raise ValueError(f"{folder} holds runs, but {MANIFEST} is missing; {REMEDY}")
-            manifest = {"format": FORMAT, "identity": self.identity}
+            manifest = {"format": FORMAT, "identity": self.identity.value}
             content = to_json(manifest, indent=1, sort_keys=True)
             write_atomically(path, content.encode(), overwrite=True)
         elif found["format"] != FORMAT:
@@ -106,7 +104,7 @@ class RunStore:
                 f"{folder} holds runs in the format {found['format']!r} of another version, not "
                 f"{FORMAT!r}; {REMEDY}"
             )
-        elif difference := provenance.differences(found["identity"], self.identity):
+        elif difference := Provenance(found["identity"]).differences(self.identity):
             raise ValueError(
                 f"{folder} holds runs that were made otherwise ({difference}); {REMEDY}"
             )
@@ -115,7 +113,7 @@ class RunStore:
         """A cell's record, if it is there, can be read, and was made with just these."""
         wanted = self._provenance(key, definition)
         kept = _read(self._file(key, wanted))
-        if kept is None or provenance.text(kept.provenance) != provenance.text(wanted):
+        if kept is None or Provenance(kept.provenance) != wanted:
             return None
         return kept.record
 
@@ -124,29 +122,25 @@ class RunStore:
     ) -> None:
         """Keeps a record; raises `StorageError` if it cannot be written."""
         made_with = self._provenance(key, definition)
-        header = {"cell": key, "listed": listed._asdict(), "provenance": made_with}
+        header = {"cell": key, "listed": listed._asdict(), "provenance": made_with.value}
         fields = {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}
         arrays = flax.traverse_util.flatten_dict(fields, sep=SEPARATOR)
-        buffer = io.BytesIO()
-        np.savez(buffer, header=np.array(provenance.text(header)), **arrays)
-        write_atomically(self._file(key, made_with), buffer.getvalue(), overwrite=True)
+        write_archive(self._file(key, made_with), header, arrays, overwrite=True)
 
     def kept(self) -> Iterator[Kept]:
         """All runs of this store's identity, of whatever definitions, oldest first."""
         runs = [kept for path in (self.folder / FOLDER).glob("*.npz") if (kept := _read(path))]
-        identity = provenance.text(self.identity)
-        ours = [kept for kept in runs if provenance.text(kept.provenance["run"]) == identity]
+        ours = [kept for kept in runs if Provenance(kept.provenance["run"]) == self.identity]
         yield from sorted(ours, key=lambda kept: (kept.order, kept.key.method))
 
-    def _provenance(self, key: RunKey, definition: Mapping[str, Any]) -> Any:
-        return provenance.plain(
-            dict(zip(PARTS, (self.identity, definition, key._asdict()), strict=True))
-        )
+    def _provenance(self, key: RunKey, definition: Mapping[str, Any]) -> Provenance:
+        parts = (self.identity.value, definition, key._asdict())
+        return Provenance(dict(zip(PARTS, parts, strict=True)))
 
-    def _file(self, key: RunKey, made_with: Any) -> Path:
+    def _file(self, key: RunKey, made_with: Provenance) -> Path:
         rate = "none" if key.learning_rate is None else f"{key.learning_rate:g}"
         readable = f"{slug(key.method)}-{rate}-{key.weight_decay:g}-{key.seed}"
-        return self.folder / FOLDER / f"{readable}-{provenance.digest(made_with)[:12]}.npz"
+        return self.folder / FOLDER / f"{readable}-{made_with.digest[:12]}.npz"
 
 
 def open_store(
@@ -211,9 +205,7 @@ def _read(path: Path) -> Kept | None:
     """A run's file; None if it is not there, or damaged."""
     try:
         order = path.stat().st_mtime
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-        header = json.loads(str(arrays.pop("header")))
+        header, arrays = read_archive(path)
         tree = flax.traverse_util.unflatten_dict(arrays, sep=SEPARATOR)
         listed, made_with = header["listed"], header["provenance"]
         return Kept(
@@ -223,5 +215,5 @@ def _read(path: Path) -> Kept | None:
             order=order,
             record=RunRecord(**tree),
         )
-    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
+    except UNREADABLE:
         return None

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal
 import yaml
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from ganno.options import LARGEST_SEED, Allowed, Count, FilePath, Fraction, Seed, plain
+from ganno.options import LARGEST_SEED, Allowed, Count, FilePath, Fraction, Seed, to_python
 
 AUTO: Final = "auto"
 TRAIN, NONE, PRETRAINED = "train", "none", "pretrained"
@@ -34,7 +34,7 @@ def as_groups(value: Any) -> Any:
         raise ValueError(f"it cannot be read ({' '.join(str(error).split())})") from error
     if not isinstance(groups, dict):
         return groups
-    return {k: (v,) if isinstance(v, str) else plain(v) for k, v in groups.items()}
+    return {k: (v,) if isinstance(v, str) else to_python(v) for k, v in groups.items()}
 
 
 Name = Annotated[str, BeforeValidator(_as_text), Field(min_length=1), Allowed("a name")]

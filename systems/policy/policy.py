@@ -7,9 +7,6 @@ but NumPy, is one file to hand on, is checked by checksum as it is read, and hol
 from __future__ import annotations
 
 import dataclasses
-import io
-import json
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,8 +22,7 @@ from ganno_env.types import Observation, PRNGKey
 from systems.ppo import networks
 from systems.ppo.config import PPOConfig
 from systems.ppo.normalisation import RunningStatistics, normalise_observations
-from systems.utils.files import write_atomically
-from systems.utils.strict_json import to_json
+from systems.utils.archives import UNREADABLE, read_archive, write_archive
 
 FORMAT = "ganno-policy-1"
 FILE_NAME = "policy.npz"
@@ -172,9 +168,7 @@ def save_policy(policy: Policy, path: Path | str, *, overwrite: bool = False) ->
     arrays = flax.traverse_util.flatten_dict(
         {"actor": policy.params, "statistics": statistics}, sep="/"
     )
-    buffer = io.BytesIO()
-    np.savez(buffer, header=np.array(to_json(header)), **arrays)
-    write_atomically(Path(path), buffer.getvalue(), overwrite=overwrite)
+    write_archive(Path(path), header, arrays, overwrite=overwrite)
     return Path(path)
 
 
@@ -191,10 +185,8 @@ def load_policy(path: Path | str, env: Any = None) -> Policy:
     """
     file = policy_file(path)
     try:
-        if not zipfile.is_zipfile(file):
-            raise ValueError("it is no .npz file, as policies are")
-        policy = _parse(file)
-    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        policy = _parse(*read_archive(file))
+    except UNREADABLE as error:
         raise ValueError(f"{file} is damaged, or is no policy of this project: {error}") from error
     if env is not None:
         policy.check_fits(env)
@@ -223,13 +215,10 @@ def policy_file(path: Path | str, words: Sequence[str] = (PRETRAINED,)) -> Path:
     return file
 
 
-def _parse(file: Path) -> Policy:
-    with np.load(file, allow_pickle=False) as archive:
-        arrays = {name: archive[name] for name in archive.files}
-    header = json.loads(str(arrays.pop("header")))
+def _parse(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Policy:
     if header["format"] != FORMAT:
         raise ValueError(f"its format is {header['format']!r}, not {FORMAT!r}")
-    tree = flax.traverse_util.unflatten_dict(jax.tree.map(jnp.asarray, arrays), sep="/")
+    tree = flax.traverse_util.unflatten_dict(jax.tree.map(jnp.asarray, dict(arrays)), sep="/")
     return Policy(
         actor=networks.Actor(
             num_actions=len(header["action_names"]),

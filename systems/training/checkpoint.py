@@ -24,14 +24,14 @@ from systems.training.devices import to_devices
 from systems.utils.arrays import read_arrays, write_arrays
 from systems.utils.errors import StorageError
 from systems.utils.files import check_space, discard, storage_errors, write_atomically
-from systems.utils.strict_json import plain, to_json
+from systems.utils.provenance import Provenance
+from systems.utils.strict_json import to_json
 
 FORMAT = "ganno-checkpoint-1"
 MANIFEST = "manifest.json"
 PREFIX = "update_"
 TEMPORARY = ".writing_"
 STATE = "state"
-ABSENT = "(absent)"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -175,22 +175,13 @@ def restore(checkpoint: Checkpoint, state: LearnerState) -> LearnerState:
 
 def check_identity(checkpoint: Checkpoint, identity: Mapping[str, Any]) -> None:
     """Raises `ValueError`, showing the differences, if a checkpoint is of another identity."""
-    _check_same(
-        f"checkpoint {checkpoint.path} is of another run",
-        _flatten_mapping(plain(checkpoint.identity)),
-        _flatten_mapping(plain(identity)),
-    )
+    problem = f"checkpoint {checkpoint.path} is of another run"
+    _check_same(problem, checkpoint.identity, identity)
 
 
 def _check_same(problem: str, saved: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    differences = [
-        f"{key}: {saved.get(key, ABSENT)!r} in the checkpoint, {wanted.get(key, ABSENT)!r} now"
-        for key in sorted(saved.keys() | wanted.keys())
-        if saved.get(key, ABSENT) != wanted.get(key, ABSENT)
-    ]
-    if differences:
-        shown = "; ".join(differences[:10]) + ("; and more" if len(differences) > 10 else "")
-        raise ValueError(f"{problem}: {shown}. Resume with the same options, or start a new run")
+    if found := Provenance(saved).differences(Provenance(wanted), "in the checkpoint"):
+        raise ValueError(f"{problem}: {found}. Resume with the same options, or start a new run")
 
 
 def _flatten(state: LearnerState) -> dict[str, jax.Array]:
@@ -200,15 +191,6 @@ def _flatten(state: LearnerState) -> dict[str, jax.Array]:
 
 def _described(state: LearnerState) -> dict[str, str]:
     return {name: f"{x.dtype}{list(x.shape)}" for name, x in _flatten(state).items()}
-
-
-def _flatten_mapping(value: Any, prefix: str = "") -> dict[str, Any]:
-    if not isinstance(value, Mapping):
-        return {prefix: value}
-    flat: dict[str, Any] = {}
-    for key, item in value.items():
-        flat |= _flatten_mapping(item, f"{prefix}.{key}" if prefix else str(key))
-    return flat
 
 
 def folders(folder: Path) -> list[Path]:

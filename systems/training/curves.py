@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from systems.loggers.base import Record
-from systems.utils.files import write_atomically
+from systems.utils.figures import write_figure
 
 
 def draw_training_curve(records: Sequence[Record], path: Path) -> None:
@@ -37,9 +36,7 @@ def draw_training_curve(records: Sequence[Record], path: Path) -> None:
             axes.plot(steps, smooth(values), color="C0", label="smoothed")
             axes.legend(frameon=False)
     entropy.set_xlabel("environment steps")
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=150)
-    write_atomically(path, buffer.getvalue(), overwrite=True)
+    write_figure(figure, path)
 
 
 def first_and_last_tenth(

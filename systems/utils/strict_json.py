@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,8 +15,8 @@ def to_json(value: Any, *, indent: int | None = None, sort_keys: bool = False) -
     """A value as JSON; null stands for a number that is not finite.
 
     Args:
-        value: mappings, lists, tuples, texts, numbers and truth values, also NumPy's own, and its
-            arrays.
+        value: mappings, lists, tuples, texts, paths, numbers and truth values, also NumPy's own,
+            and its arrays.
         indent: spaces for each level; all on one line if not given.
         sort_keys: whether to put names in order.
 
@@ -28,7 +29,11 @@ def to_json(value: Any, *, indent: int | None = None, sort_keys: bool = False) -
 
 
 def plain(value: Any) -> Any:
-    """The same value of Python's own types, as reading its JSON would return it."""
+    """The same value of Python's own types, as reading its JSON would return it.
+
+    Raises:
+        TypeError: for what no file of JSON can hold.
+    """
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if isinstance(value, Mapping):
@@ -37,4 +42,8 @@ def plain(value: Any) -> Any:
         return [plain(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
-    return value
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(f"{value!r} of type {type(value).__name__} is not JSON serializable")

@@ -55,7 +55,7 @@ def test_a_record_is_read_back_bit_for_bit(tmp_path):
     assert store.load(KEY._replace(learning_rate=None), DEFINITION) is None
     assert store.load(KEY._replace(learning_rate=0.0010000001), DEFINITION) is None
     (kept,) = store.kept()
-    assert (kept.key, kept.listed, kept.definition) == (KEY, LISTED, DEFINITION)
+    assert (kept.key, kept.listed, kept.definition.value) == (KEY, LISTED, DEFINITION)
 
 
 @pytest.mark.parametrize(

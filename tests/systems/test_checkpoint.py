@@ -195,7 +195,10 @@ def test_another_identity_is_refused_with_the_difference(two):
     found = checkpoint.newest(two, pytest.fail)
     checkpoint.check_identity(found, IDENTITY)
     other = {"seed": 0, "config": {"gamma": 0.9, "layers": (8, 8)}, "more": 1}
-    with pytest.raises(ValueError, match=r"config.gamma: 0.99 in the checkpoint, 0.9 now; more: '"):
+    with pytest.raises(
+        ValueError,
+        match=r"config.gamma: 0.99 in the checkpoint, 0.9 now; more: absent in the checkpoint",
+    ):
         checkpoint.check_identity(found, other)
 
 

@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from systems import learning
+from systems.experiments import learning_curves
 
 UPDATES = 20
 
@@ -35,7 +36,7 @@ def folders(tmp_path, curves):
 
 
 def test_the_gain_of_each_run_and_its_standard_error(folders, curves):
-    gain = learning.gain(learning.read_group(folders))
+    gain = learning_curves.gain(learning_curves.read_group(folders))
     differences = [(c[-2] + c[-1]) / 2 - (c[0] + c[1]) / 2 for c in curves]
     error = stats.sem(differences)
     assert gain.last - gain.first == pytest.approx(np.mean(differences))
@@ -45,7 +46,7 @@ def test_the_gain_of_each_run_and_its_standard_error(folders, curves):
 
 def test_runs_of_unequal_length_are_compared_as_far_as_all_came(folders, tmp_path):
     short = write_run(tmp_path / "short", [0.0] * 12)
-    group = learning.read_group([*folders, short])
+    group = learning_curves.read_group([*folders, short])
     assert group.returns.shape == (4, 12)
     assert group.env_steps[-1] == 12 * 256
     assert list(group.seconds) == [120.0] * 4
@@ -54,7 +55,7 @@ def test_runs_of_unequal_length_are_compared_as_far_as_all_came(folders, tmp_pat
 def test_updates_in_which_no_episode_ended_are_left_out(folders, curves, tmp_path):
     """Where episodes are longer than rollouts, most updates have none."""
     gaps = write_run(tmp_path / "gaps", list(curves[0]), missing=range(1, UPDATES, 2))
-    group = learning.read_group([*folders, gaps])
+    group = learning_curves.read_group([*folders, gaps])
     np.testing.assert_allclose(group.returns[:3], curves[:, ::2])
     np.testing.assert_allclose(group.returns[3], curves[0, ::2])
     assert group.env_steps[1] == 3 * 256
@@ -80,8 +81,8 @@ def test_a_table_and_a_picture_are_written_once(folders, tmp_path):
 def test_an_interval_is_drawn_of_enough_seeds_alone(curves, seeds):
     """A band over two seeds filled its panel."""
     many = np.stack([curves[0] + seed for seed in range(seeds)])
-    group = learning.Group(np.arange(UPDATES), many, many, np.ones(seeds))
-    for axes in learning.draw({"a": group}).axes:
+    group = learning_curves.Group(np.arange(UPDATES), many, many, np.ones(seeds))
+    for axes in learning_curves.draw({"a": group}).axes:
         assert len(axes.collections) == (seeds >= 5)
         assert len(axes.get_lines()) == seeds + (seeds > 1)
 
@@ -103,4 +104,4 @@ def test_the_command_says_what_is_wrong():
 def test_a_run_that_has_hardly_begun_is_refused(tmp_path):
     folder = write_run(tmp_path / "young", [0.0] * 9)
     with pytest.raises(ValueError, match=r"episodes ended in 9 updates .* a curve needs 10"):
-        learning.read_group([folder])
+        learning_curves.read_group([folder])
