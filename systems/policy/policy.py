@@ -24,7 +24,7 @@ from systems.ppo.config import PPOConfig
 from systems.ppo.normalisation import RunningStatistics, normalise_observations
 from systems.utils.archives import UNREADABLE, read_archive, write_archive
 
-FORMAT = "ganno-policy-1"
+FORMAT = "ganno-policy-2"
 FILE_NAME = "policy.npz"
 PRETRAINED = "pretrained"
 """What the policy that comes with the package is called where a path is asked for."""
