@@ -53,7 +53,7 @@ def outcome(name: str, absent: frozenset[str] = frozenset()) -> Outcome:
     options = ReproduceOptions.parse({**values, "name": name})
     experiment, agents = options.experiment, options.agents
     env = small_env()
-    experiment = experiment.titled(env.network.name, env.dataset.name)
+    experiment = experiment.titled(env.network.name, env.task.name)
     order, methods, unavailable = [], [], {}
     for text in experiment.methods:
         shown = command.row_of(text, agents)
