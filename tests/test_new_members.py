@@ -1,0 +1,136 @@
+"""A new control, optimiser, task, network or feature is one file and one line of registration.
+
+Each file of `tests/new_members` ends with that line. Here it is run, and the contracts that hold
+for all members are run over what it registered; no other file knows of it.
+"""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ganno_env.controls import CONTROLS
+from ganno_env.networks import NETWORKS, build
+from ganno_env.observations import FEATURES
+from ganno_env.optimisers import OPTIMISERS
+from ganno_env.registration import by_name
+from ganno_env.tasks import TASKS
+from tests import test_contracts
+from tests.env.test_dynamics import assert_doing_nothing_earns_nothing
+from tests.small import small_env, some_states
+
+FOLDER = Path(__file__).parent / "new_members"
+REGISTRIES = {
+    "control": (CONTROLS, "gradient_clip"),
+    "optimiser": (OPTIMISERS, "rmsprop"),
+    "task": (TASKS, "brightness"),
+    "network": (NETWORKS, "softmax_regression"),
+    "feature": (FEATURES, "rate_ratio"),
+}
+
+
+@pytest.fixture
+def member(request, monkeypatch):
+    """The name of what one file registers, while the test runs."""
+    registry, name = REGISTRIES[request.param]
+    monkeypatch.setattr(registry, "_members", dict(registry._members))
+    runpy.run_path(str(FOLDER / f"{request.param}.py"))
+    assert name in registry
+    return name
+
+
+def only(kind):
+    return pytest.mark.parametrize("member", [kind], indirect=True)
+
+
+def trained(env, action=0, steps=2):
+    """Timesteps of an episode in which agents always do the same."""
+    state, timestep = jax.jit(env.reset)(jax.random.PRNGKey(0))
+    step, timesteps = jax.jit(env.step), [timestep]
+    for _ in range(steps):
+        state, timestep = step(state, jnp.full((env.num_agents,), action, jnp.int32))
+        timesteps.append(timestep)
+    assert test_contracts.finite((state, timesteps))
+    return state, timesteps
+
+
+def test_each_file_registers_in_its_last_line_alone():
+    files = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "__init__")
+    assert files == sorted(REGISTRIES)
+    for kind in files:
+        lines = (FOLDER / f"{kind}.py").read_text(encoding="utf-8").splitlines()
+        assert [line for line in lines if ".add(" in line] == lines[-1:]
+
+
+@only("control")
+def test_a_control(member):
+    test_contracts.test_controls_are_in_their_bounds(member)
+    control = CONTROLS[member]
+    env = small_env(network="mlp", controls=["learning_rate", member], optimiser="sgd")
+    assert {f"{member}", f"initial_{member}", "learning_rate"} <= set(env.feature_names)
+    assert_doing_nothing_earns_nothing(env, [0.01])
+    state, (first, *_) = trained(env, action=1)
+    moved = state.controls[member] / state.initial_controls[member]
+    np.testing.assert_allclose(moved, 1.1**2, rtol=1e-5)
+    assert first.observation.agents_view.shape == (3, len(env.feature_names))
+    least = small_env(network="mlp", initial_controls={member: 0.0})
+    state, _ = trained(least)
+    start, _ = least.reset(jax.random.PRNGKey(0))
+    np.testing.assert_allclose(
+        state.inner.params["linear_0"]["kernel"],
+        start.inner.params["linear_0"]["kernel"],
+        atol=2e-2,  # weight decay alone moves weights, whose gradients are clipped to nothing
+    )
+    assert control.name in least.reset(jax.random.PRNGKey(0))[0].controls
+
+
+@only("optimiser")
+def test_an_optimiser(member):
+    test_contracts.test_optimisers_train(member)
+    env = small_env(network="mlp", optimiser={"name": member, "decay": 0.5}, learning_rate=0.01)
+    assert_doing_nothing_earns_nothing(env, [0.01])
+    _, timesteps = trained(env)
+    assert timesteps[-1].extras["train_loss"] < timesteps[0].extras["train_loss"]
+    with pytest.raises(ValueError, match=r"optimiser.decay=2; it must be a number"):
+        small_env(optimiser={"name": member, "decay": 2})
+    with pytest.raises(ValueError, match="the optimiser has no momentum"):
+        small_env(optimiser=member, controls=["momentum"])
+
+
+@only("task")
+def test_a_task(member):
+    env = small_env(task=member, network="mlp", learning_rate=0.003)
+    assert_doing_nothing_earns_nothing(env, [0.003])
+    _, timesteps = trained(env, steps=env.time_limit)
+    extras = [timestep.extras for timestep in timesteps]
+    assert extras[-1]["validation_loss"] < extras[0]["validation_loss"]
+    np.testing.assert_allclose(
+        extras[-1]["validation_rmse"] ** 2, extras[-1]["validation_loss"], rtol=1e-4
+    )
+
+
+@only("network")
+def test_a_network(member):
+    network = build(member, *test_contracts.fits(member), {"width": 0.0625})
+    test_contracts.test_networks_layers_hold_all_that_is_learned(network)
+    test_contracts.test_networks_are_pure_and_differentiable(network)
+    test_contracts.test_networks_lowerings_agree(member)
+    assert by_name({"name": f"digits_{member}"}) == {"dataset": "digits", "network": member}
+    env = small_env(network=member, network_options=None)
+    assert_doing_nothing_earns_nothing(env, [0.01])
+    trained(env)
+
+
+@only("feature")
+def test_a_feature(member):
+    states = jax.tree.map(lambda *x: jnp.concatenate(x), *some_states())
+    test_contracts.test_features_are_finite_named_and_within_their_limits((member,), states)
+    env = small_env(features=[member, "progress"], actions=["noop", "*10"], learning_rate=0.001)
+    _, timesteps = trained(env, action=1)
+    shown = [float(timestep.observation.agents_view[0, 0]) for timestep in timesteps]
+    np.testing.assert_allclose(shown, [0.0, 1.0, 2.0], atol=1e-5)
