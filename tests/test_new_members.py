@@ -22,6 +22,7 @@ from ganno_env.registration import by_name
 from ganno_env.tasks import TASKS
 from tests import test_contracts
 from tests.env.test_dynamics import assert_doing_nothing_earns_nothing
+from tests.inputs import input_spec_for, random_inputs
 from tests.small import small_env, some_states
 
 FOLDER = Path(__file__).parent / "new_members"
@@ -116,9 +117,10 @@ def test_a_task(member):
 
 @only("network")
 def test_a_network(member):
-    network = build(member, *test_contracts.fits(member), {"width": 0.0625})
+    spec = input_spec_for(member)
+    network = build(member, spec, 10, {"width": 0.0625})
     test_contracts.test_networks_layers_hold_all_that_is_learned(network)
-    test_contracts.test_networks_are_pure_and_differentiable(network)
+    test_contracts.test_networks_are_pure_and_differentiable(network, random_inputs(spec, 4))
     test_contracts.test_networks_lowerings_agree(member)
     assert by_name({"name": f"digits_{member}"}) == {"dataset": "digits", "network": member}
     env = small_env(network=member, network_options=None)
