@@ -166,7 +166,7 @@ def gradient_norm(monkeypatch):
     def clip(values):
         def update(gradient, params):
             scales = {
-                name: jnp.minimum(1.0, values[name] / jnp.maximum(optax.global_norm(layer), 1e-9))
+                name: jnp.minimum(1.0, values[name] / jnp.maximum(optax.tree.norm(layer), 1e-9))
                 for name, layer in gradient.items()
             }
             return scale_layers(gradient, scales)

@@ -10,7 +10,7 @@ def clip_stage(values):
     """The stage that scales down each layer's gradient to its own largest norm."""
 
     def update(gradient, params):
-        norms = {name: optax.global_norm(layer) for name, layer in gradient.items()}
+        norms = {name: optax.tree.norm(layer) for name, layer in gradient.items()}
         scales = {
             name: jnp.minimum(1.0, values[name] / jnp.maximum(norm, 1e-9))
             for name, norm in norms.items()
