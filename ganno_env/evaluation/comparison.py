@@ -8,16 +8,18 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
-from matplotlib.colors import LogNorm
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
+from ganno_env.controls import LEARNING_RATE
 from ganno_env.evaluation.styles import DASHES, styles
 from ganno_env.evaluation.tables import Row
 from ganno_env.viewer import Episode
 from ganno_env.viewer.figures import label_of_updates, new_figure
-from ganno_env.viewer.panels import draw_rate_key, draw_rate_map, rate_norm
+from ganno_env.viewer.panels import draw_value_key, draw_value_map
+from ganno_env.viewer.scales import value_norm
 
 SHADE = "0.95"
 REACH = 3.0
@@ -55,7 +57,7 @@ def comparison(
     parts = figure.subfigures(1 + len(lines), 1, height_ratios=heights, squeeze=False)
     above, *below = parts.ravel()
     _draw_rows(above, rows, rates)
-    norm = rate_norm(list(runs.values()))
+    norm = value_norm(list(runs.values()), LEARNING_RATE.name)
     for part, line in zip(below, lines, strict=True):
         _draw_runs(part, line, columns, layer_names, norm)
     return figure
@@ -169,7 +171,7 @@ def _drawn(rows: Sequence[Row]) -> tuple[Float[np.ndarray, " N"], Float[np.ndarr
 
 
 def _draw_runs(
-    figure: SubFigure, runs: Runs, columns: int, layer_names: Sequence[str], norm: LogNorm
+    figure: SubFigure, runs: Runs, columns: int, layer_names: Sequence[str], norm: Normalize
 ) -> None:
     """Schedules in a row, a strip of colour for each layer, and one key for all."""
     axes = list(figure.subplots(1, columns + 1, width_ratios=[*[1.0] * columns, 0.24]))
@@ -177,9 +179,9 @@ def _draw_runs(
     for axis in panels[len(runs) :]:
         axis.set_axis_off()
     for number, (panel, (name, episode)) in enumerate(zip(panels, runs.items(), strict=False)):
-        mesh = draw_rate_map(panel, episode, layer_names, norm)
+        mesh = draw_value_map(panel, episode, LEARNING_RATE.name, layer_names, norm)
         panel.set_title(name, fontsize=10)
         panel.xaxis.set_major_locator(MaxNLocator(4, steps=(1, 2, 5, 10)))
         panel.tick_params(labelleft=number == 0)
     figure.supxlabel(label_of_updates(runs.values()), fontsize=9)
-    draw_rate_key(key, mesh, list(runs.values()))
+    draw_value_key(key, mesh, list(runs.values()), LEARNING_RATE.name)

@@ -14,19 +14,15 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from ganno_env.controls import LEARNING_RATE
 from ganno_env.evaluation.comparison import comparison
 from ganno_env.evaluation.styles import DASHES, Style, styles
 from ganno_env.types import RunRecord
 from ganno_env.viewer import Episode
+from ganno_env.viewer.colours import STYLES
 from ganno_env.viewer.figures import label_of_updates, new_figure
-from ganno_env.viewer.panels import (
-    MOST_LINES,
-    STYLES,
-    draw_rate_lines,
-    draw_rates,
-    scale_losses,
-    scale_rates,
-)
+from ganno_env.viewer.panels import MOST_LINES, draw_value_lines, draw_values
+from ganno_env.viewer.scales import scale_losses, scale_rates
 
 __all__ = [
     "accuracy_curves",
@@ -92,7 +88,7 @@ def rates_and_accuracy(episode: Episode, layer_names: Sequence[str], title: str)
     (rates, key), (accuracy, empty) = figure.subplots(
         2, 2, width_ratios=[1, 0.22], height_ratios=heights
     )
-    draw_rates(rates, key, episode, layer_names)
+    draw_values(rates, key, episode, LEARNING_RATE.name, layer_names)
     values = 100 * episode.accuracies["test"]
     accuracy.plot(
         episode.updates[-len(values) :], values, color=STYLES["test"][0], linewidth=1.8,
@@ -171,7 +167,7 @@ def schedules_beside(
             label=reference_name,
         )  # fmt: skip
         if len(layer_names) <= MOST_LINES:
-            draw_rate_lines(axis, episode, layer_names)
+            draw_value_lines(axis, episode, LEARNING_RATE.name, layer_names)
         else:
             _draw_mean_rate(axis, episode, styles([name])[name].colour)
         axis.set_title(name, fontsize=10)

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
-from ganno_env.viewer.panels import COLOURS
+from ganno_env.viewer.colours import COLOURS
 
 _FAMILIES = {
     "GANNO": ("#0072B2", "o"),

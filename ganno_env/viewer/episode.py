@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import numpy as np
 from jaxtyping import Float, Int
 
 from ganno.options import shown
+from ganno_env.controls import LEARNING_RATE
 from ganno_env.types import RunRecord, State
 
+T = TypeVar("T")
 SEEN = ("train", "validation")
+CURVES = tuple(f"{split}_{curve}" for split in SEEN for curve in ("loss", "accuracy"))
 
 
 class Episode(NamedTuple):
@@ -21,18 +23,19 @@ class Episode(NamedTuple):
 
     Attributes:
         updates: gradient updates made by the end of each step; 0 for a reset.
-        learning_rates: each layer's at the step's last update.
+        controls: by name, a control's value for each layer at the step's last update.
         actions: each agent's, taken before the step's updates.
         losses, accuracies: curves by split; an accuracy with M = 1 is of the run's end.
-        initial_rates: each layer's before the first step, where no state of a reset has them.
+        initial_controls: by name, each layer's value before the first step, of controls for which
+            it is known and no state of a reset has it.
     """
 
     updates: Int[np.ndarray, " T"]
-    learning_rates: Float[np.ndarray, "T L"]
+    controls: dict[str, Float[np.ndarray, "T L"]]
     actions: Int[np.ndarray, "T agents"]
     losses: dict[str, Float[np.ndarray, " T"]]
     accuracies: dict[str, Float[np.ndarray, " M"]]
-    initial_rates: Float[np.ndarray, " L"] | None = None
+    initial_controls: dict[str, Float[np.ndarray, " L"]]
 
     @property
     def edges(self) -> Float[np.ndarray, " T+1"]:
@@ -45,29 +48,49 @@ class Episode(NamedTuple):
 
     @property
     def rates(self) -> tuple[Float[np.ndarray, " N+1"], Float[np.ndarray, "N L"]]:
-        """Each layer's rates in time, and the edges between which they held.
+        """The learning rate's `values`."""
+        return self.values(LEARNING_RATE.name)
 
-        Initial rates are drawn as if they had held for a step before the first update.
-        """
-        if self.initial_rates is None:
-            return self.edges, self.learning_rates
-        edges = np.concatenate([[self.edges[0] - np.diff(self.edges)[0]], self.edges])
-        return edges, np.concatenate([self.initial_rates[None], self.learning_rates])
+    @property
+    def span(self) -> tuple[float, float]:
+        """The updates at which the picture begins and ends."""
+        edges = [self.values(name)[0] for name in self.controls]
+        return min(edge[0] for edge in edges), edges[0][-1]
 
-    @classmethod
-    def from_states(cls, states: State | Sequence[State]) -> Episode:
-        """From an episode's states in order: a sequence, or one with a leading axis of time.
+    def values(self, name: str) -> tuple[Float[np.ndarray, " N+1"], Float[np.ndarray, "N L"]]:
+        """The edges between which a control's values held, and the values in each layer.
+
+        Initial values are drawn as if they had held for a step before the first update.
 
         Raises:
-            ValueError: if they are no states, or not of one episode, one after another.
+            ValueError: for a control that the episode does not have.
         """
-        many = [_drawn(state) for state in _listed(states)]
+        values = _control(self.controls, name)
+        if name not in self.initial_controls:
+            return self.edges, values
+        edges = np.concatenate([[self.edges[0] - np.diff(self.edges)[0]], self.edges])
+        return edges, np.concatenate([self.initial_controls[name][None], values])
+
+    @classmethod
+    def from_states(cls, states: State | Sequence[State], acted: Sequence[str] = ()) -> Episode:
+        """From an episode's states in order: a sequence, or one with a leading axis of time.
+
+        Args:
+            states: the episode's.
+            acted: names of the controls that agents set, which are drawn beside the learning rate.
+
+        Raises:
+            ValueError: if they are no states, not of one episode, one after another, or without
+                such a control.
+        """
+        names = list(dict.fromkeys([LEARNING_RATE.name, *acted]))
+        many = [_drawn(state, names) for state in _listed(states)]
         if not many:
             raise ValueError("there are no states to draw")
         if isinstance(states, State) and np.ndim(states.step_count):
-            updates, rates, actions, metrics = jax.device_get(many[0])
+            updates, values, actions, metrics = jax.device_get(many[0])
         else:
-            updates, rates, actions, metrics = jax.tree.map(lambda *x: np.stack(x), *many)
+            updates, values, actions, metrics = jax.tree.map(lambda *x: np.stack(x), *many)
         if np.ndim(updates) != 1 or np.any(np.diff(updates) <= 0):
             raise ValueError(
                 f"states must be of one episode, one after another, without a reset between them; "
@@ -75,33 +98,39 @@ class Episode(NamedTuple):
             )
         return cls(
             updates=updates,
-            learning_rates=rates,
+            controls=dict(zip(names, values, strict=True)),
             actions=actions,
             losses={split: metrics[f"{split}_loss"] for split in SEEN},
             accuracies={split: metrics[f"{split}_accuracy"] for split in SEEN},
+            initial_controls={},
         )
 
     @classmethod
     def from_record(
-        cls, record: RunRecord, updates_per_step: int, initial_rate: float | None = None
+        cls, record: RunRecord, updates_per_step: int, initial: Mapping[str, float] | None = None
     ) -> Episode:
         """From a run's record, whose test accuracy may be of each step or of the end alone.
 
         Args:
             record: the run's.
             updates_per_step: gradient updates a step.
-            initial_rate: all layers' before the first step, which a record does not have.
+            initial: by name, all layers' value before the first step, which a record does not
+                have; controls that the record does not have either are passed over.
         """
-        curves = {f.name: np.asarray(getattr(record, f.name)) for f in dataclasses.fields(record)}
+        controls = {name: np.asarray(values) for name, values in record.controls.items()}
+        layers = controls[LEARNING_RATE.name].shape[1]
+        curves = {n: np.asarray(getattr(record, n)) for n in (*CURVES, "test_accuracy")}
         return cls(
             updates=updates_per_step * np.arange(1, len(curves["train_loss"]) + 1),
-            learning_rates=curves["learning_rates"],
-            actions=curves["actions"],
+            controls=controls,
+            actions=np.asarray(record.actions),
             losses={split: curves[f"{split}_loss"] for split in SEEN},
             accuracies={split: curves[f"{split}_accuracy"] for split in (*SEEN, "test")},
-            initial_rates=None
-            if initial_rate is None
-            else np.full(curves["learning_rates"].shape[1], initial_rate),
+            initial_controls={
+                name: np.full(layers, value)
+                for name, value in (initial or {}).items()
+                if name in controls
+            },
         )
 
 
@@ -114,7 +143,15 @@ def _listed(states: Any) -> list[State]:
     return list(listed)
 
 
-def _drawn(state: State) -> Any:
+def _drawn(state: State, names: Sequence[str]) -> Any:
     """The small part of a state that is drawn; a network's parameters stay where they are."""
-    metrics = {f.name: getattr(state.metrics, f.name) for f in dataclasses.fields(state.metrics)}
-    return state.inner.num_updates, state.controls["learning_rate"], state.previous_action, metrics
+    metrics = {name: getattr(state.metrics, name) for name in CURVES}
+    # A list, because JAX would sort a dict's keys.
+    values = [_control(state.controls, name) for name in names]
+    return state.inner.num_updates, values, state.previous_action, metrics
+
+
+def _control(controls: Mapping[str, T], name: str) -> T:
+    if name not in controls:
+        raise ValueError(f"there is no control {name!r} to draw; there are {', '.join(controls)}")
+    return controls[name]

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple, TypeAlias
 
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from matplotlib.animation import FuncAnimation
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -16,15 +19,25 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from ganno_env.actions import JointActions
+from ganno_env.controls import LEARNING_RATE
 from ganno_env.types import State
 from ganno_env.viewer import panels
 from ganno_env.viewer.episode import Episode
+from ganno_env.viewer.scales import label
 
-FilePath = str | os.PathLike[str]
+FilePath: TypeAlias = str | os.PathLike[str]
 MOST_FRAMES = 200
 """Of an animation; a longer episode's steps are skipped evenly."""
 COVER_LAYER = 10
 """Above all that is drawn."""
+
+
+class Panel(NamedTuple):
+    """A panel's height in inches, and what draws it and its key."""
+
+    height: float
+    draw: Callable[[Axes, Axes], None]
 
 
 class TrainingViewer:
@@ -32,22 +45,23 @@ class TrainingViewer:
 
     Args:
         layer_names: in order of depth.
-        action_names: as in `ActionSet.names`.
+        actions: what agents choose among. There are panels for each control that they set, and
+            one for the learning rate in any case.
         title: above the figures.
     """
 
-    def __init__(
-        self, layer_names: Sequence[str], action_names: Sequence[str], title: str = ""
-    ) -> None:
+    def __init__(self, layer_names: Sequence[str], actions: JointActions, title: str = "") -> None:
         self.layer_names = tuple(layer_names)
-        self.action_names = tuple(action_names)
+        self.actions = actions
         self.title = title
+        acted = (one.name for one in actions.acted)
+        self.control_names = tuple(dict.fromkeys([LEARNING_RATE.name, *acted]))
 
     def render(
         self, states: State | Sequence[State] | Episode, save_path: FilePath | None = None
     ) -> Figure:
         """A figure of an episode so far: of one state, or of many in order (see `Episode`)."""
-        figure, _ = self._draw(states)
+        figure, _ = self._draw(self._episode(states))
         if save_path is not None:
             save(figure, save_path)
         return figure
@@ -65,12 +79,13 @@ class TrainingViewer:
             interval: milliseconds between frames.
             save_path: where to write it; a name that ends in `.gif` needs no other program.
         """
-        figure, axes = self._draw(states)
+        episode = self._episode(states)
+        figure, axes = self._draw(episode)
         # Laid out once, because frames differ in what is covered alone.
         figure.canvas.draw()
         figure.set_layout_engine("none")
         covers = [_cover(axis) for axis in axes]
-        updates = _episode(states).updates
+        updates = episode.updates
 
         def show(step: int) -> list[Artist]:
             for cover in covers:
@@ -85,25 +100,56 @@ class TrainingViewer:
             animation.save(os.fspath(save_path), writer="pillow" if gif else None)
         return animation
 
-    def _draw(self, states: State | Sequence[State] | Episode) -> tuple[Figure, list[Axes]]:
-        episode = _episode(states)
-        rows = max(0.16 * len(self.layer_names), 2.6), max(0.16 * episode.actions.shape[1], 1.1)
-        heights = [*rows, 1.8, 1.8]
+    def _episode(self, states: State | Sequence[State] | Episode) -> Episode:
+        if isinstance(states, Episode):
+            return states
+        return Episode.from_states(states, self.control_names)
+
+    def _draw(self, episode: Episode) -> tuple[Figure, list[Axes]]:
+        drawn = list(self._panels(episode))
+        heights = [panel.height for panel in drawn]
         figure = new_figure(9.5, sum(heights) + 0.9, self.title)
-        grid = figure.subplots(4, 2, width_ratios=[1, 0.25], height_ratios=heights)
-        axes, keys = list(grid[:, 0]), list(grid[:, 1])
-        panels.draw_rates(axes[0], keys[0], episode, self.layer_names)
-        panels.draw_actions(axes[1], keys[1], episode, self.layer_names, self.action_names)
-        panels.draw_losses(axes[2], episode)
-        panels.draw_accuracies(axes[3], episode)
-        for axis, key in zip(axes[2:], keys[2:], strict=True):
-            panels.draw_key(key, axis.get_legend_handles_labels()[0], "")
-        for axis in axes:
+        grid = figure.subplots(len(drawn), 2, width_ratios=[1, 0.25], height_ratios=heights)
+        axes = list(grid[:, 0])
+        for panel, axis, key in zip(drawn, axes, grid[:, 1], strict=True):
+            panel.draw(axis, key)
             _set_updates(axis, episode)
             axis.tick_params(labelbottom=axis is axes[-1])
-        axes[-1].set_xlabel(label_of_updates([episode]))
-        figure.align_ylabels(axes[2:])
+        axes[-1].set_xlabel(label_of_updates([episode], self.control_names))
+        figure.align_ylabels(axes[-2:])
         return figure, axes
+
+    def _panels(self, episode: Episode) -> Iterator[Panel]:
+        """Each control's values and the actions on it, then losses and accuracies."""
+        acted = {one.name: one.actions.names for one in self.actions.acted}
+        actions = dict(zip(acted, self._split(episode.actions), strict=True))
+        alone = len(self.control_names) == 1
+        least, least_actions, row = (2.6, 1.1, 0.16) if alone else (1.8, 1.1, 0.12)
+        height = max(row * len(self.layer_names), least)
+        actions_height = max(row * episode.actions.shape[1], least_actions)
+        for name in self.control_names:
+            yield Panel(
+                height,
+                partial(
+                    panels.draw_values, episode=episode, name=name, layer_names=self.layer_names
+                ),
+            )
+            if name in acted:
+                yield Panel(
+                    actions_height,
+                    partial(
+                        panels.draw_actions, episode=episode, actions=actions[name],
+                        layer_names=self.layer_names, action_names=acted[name],
+                        title="action" if alone else f"action on {label(name)}",
+                    ),
+                )  # fmt: skip
+        for draw in (panels.draw_losses, panels.draw_accuracies):
+            yield Panel(1.8, partial(_draw_curves, draw=draw, episode=episode))
+
+    def _split(self, actions: Int[np.ndarray, "T agents"]) -> list[Int[np.ndarray, "T agents"]]:
+        """The actions on each control."""
+        indices = self.actions.split(jnp.asarray(actions.ravel()))
+        return [np.asarray(index).reshape(actions.shape) for index in indices]
 
 
 def draw_schedule(
@@ -132,14 +178,15 @@ def draw_schedule(
     rates = np.asarray(learning_rates)
     episode = Episode(
         updates=updates_per_step * np.arange(1, len(rates) + 1),
-        learning_rates=rates,
+        controls={LEARNING_RATE.name: rates},
         actions=np.zeros((len(rates), 0), int),
         losses=curves,
         accuracies={},
+        initial_controls={},
     )
     figure = new_figure(11, max(3.8, 0.16 * len(layer_names) + 1), title)
     left, key, right = figure.subplots(1, 3, width_ratios=[1, 0.22, 1])
-    panels.draw_rates(left, key, episode, layer_names)
+    panels.draw_values(left, key, episode, LEARNING_RATE.name, layer_names)
     panels.draw_losses(right, episode)
     if len(right.get_legend_handles_labels()[0]) > 1:
         right.legend(frameon=False, fontsize=8)
@@ -167,10 +214,6 @@ def save(figure: Figure, path: FilePath) -> Path:
     return target
 
 
-def _episode(states: State | Sequence[State] | Episode) -> Episode:
-    return states if isinstance(states, Episode) else Episode.from_states(states)
-
-
 def new_figure(width: float, height: float, title: str) -> Figure:
     """An empty figure with a title, its sizes in inches."""
     figure = Figure(figsize=(width, height), layout="constrained")
@@ -179,15 +222,26 @@ def new_figure(width: float, height: float, title: str) -> Figure:
     return figure
 
 
-def label_of_updates(episodes: Iterable[Episode]) -> str:
-    """Of an axis of gradient updates."""
-    begun = any(episode.initial_rates is not None for episode in episodes)
-    return "gradient updates" + (" (before 0: the initial rate)" if begun else "")
+def label_of_updates(
+    episodes: Iterable[Episode], names: Sequence[str] = (LEARNING_RATE.name,)
+) -> str:
+    """The label of an axis of gradient updates, above which these controls are drawn."""
+    if not any(name in episode.initial_controls for episode in episodes for name in names):
+        return "gradient updates"
+    initial = "the initial rate" if len(names) == 1 else "initial values"
+    return f"gradient updates (before 0: {initial})"
+
+
+def _draw_curves(
+    axis: Axes, key: Axes, draw: Callable[[Axes, Episode], None], episode: Episode
+) -> None:
+    """A panel of curves by split, and its key."""
+    draw(axis, episode)
+    panels.draw_key(key, axis.get_legend_handles_labels()[0], "")
 
 
 def _set_updates(axis: Axes, episode: Episode) -> None:
-    edges, _ = episode.rates
-    axis.set_xlim(edges[0], edges[-1])
+    axis.set_xlim(*episode.span)
     if len(episode.updates) == 1:
         axis.set_xticks(episode.updates)
 
