@@ -124,9 +124,10 @@ class TrainingViewer:
         acted = {one.name: one.actions.names for one in self.actions.acted}
         actions = dict(zip(acted, self._split(episode.actions), strict=True))
         alone = len(self.control_names) == 1
-        least, least_actions, row = (2.6, 1.1, 0.16) if alone else (1.8, 1.1, 0.12)
+        # The panels of several controls are lower than those of one alone.
+        least, row = (2.6, 0.16) if alone else (1.8, 0.12)
         height = max(row * len(self.layer_names), least)
-        actions_height = max(row * episode.actions.shape[1], least_actions)
+        actions_height = max(row * episode.actions.shape[1], 1.1)
         for name in self.control_names:
             yield Panel(
                 height,

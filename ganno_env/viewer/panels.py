@@ -85,7 +85,6 @@ def draw_value_map(
     """A control's value in each layer as a strip whose colour changes, the first on top."""
     edges, values = episode.values(name)
     colours = matplotlib.colormaps["viridis"].with_extremes(bad=NOTHING)
-    axis.set_facecolor(NOTHING)
     rows = np.arange(len(layer_names) + 1)
     mesh = axis.pcolormesh(
         edges, rows, np.ma.masked_less_equal(values.T, 0), cmap=colours, norm=norm
