@@ -10,13 +10,13 @@ from jaxtyping import Bool, Float, Int
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
-from matplotlib.colors import ListedColormap, Normalize
+from matplotlib.colors import ListedColormap, LogNorm, Normalize
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from ganno_env.viewer.colours import COLOURS, NOTHING, STYLES, action_colours, effect
 from ganno_env.viewer.episode import Episode
-from ganno_env.viewer.scales import label, norm_ticks, scale_losses, scale_values, value_norm
+from ganno_env.viewer.scales import label, scale_losses, scale_values, value_norm, value_ticks
 
 MOST_LINES = 3
 """Values of more layers than this are a heat map: lines would hide each other."""
@@ -100,7 +100,8 @@ def draw_value_key(key: Axes, mesh: QuadMesh, episodes: Sequence[Episode], name:
     """What the colours of maps of a control in these episodes mean."""
     key.set_axis_off()
     bar = key.inset_axes((0.0, 0.14, 0.09, 0.78))
-    key.figure.colorbar(mesh, cax=bar, ticks=norm_ticks(mesh.norm), format="{x:g}").minorticks_off()
+    ticks = value_ticks(*mesh.get_clim(), isinstance(mesh.norm, LogNorm))
+    key.figure.colorbar(mesh, cax=bar, ticks=ticks, format="{x:g}").minorticks_off()
     bar.tick_params(labelsize=7.5)
     bar.set_title(label(name), fontsize=8.5, loc="left", pad=7)
     values = [episode.values(name)[1] for episode in episodes]

@@ -78,10 +78,9 @@ def value_norm(episodes: Sequence[Episode], name: str) -> Normalize:
     return norm(low, max(high, low * 1.1))
 
 
-def norm_ticks(norm: Normalize) -> list[float]:
-    """A few round values on a scale of colours, or the lowest, where there is none."""
-    low, high = float(norm.vmin or 0), float(norm.vmax or 0)
-    if isinstance(norm, LogNorm):
+def value_ticks(low: float, high: float, logarithmic: bool) -> list[float]:
+    """A few round values between two, for a scale of colours."""
+    if logarithmic:
         return _decade_ticks(low, high)
     ticks = np.asarray(MaxNLocator(4).tick_values(low, high))
     return [*ticks[(ticks >= low) & (ticks <= high)]]

@@ -36,12 +36,13 @@ def record(
     loss = 2.3 * np.exp(-np.arange(steps) / 10)
     tests = steps if tests is None else tests
     values = {
-        "learning_rates": 10 ** rng.uniform(-4, -2, (steps, layers)),
+        "controls": {"learning_rate": 10 ** rng.uniform(-4, -2, (steps, layers))},
         "actions": rng.integers(0, 9, (steps, layers)),
         "train_loss": loss,
         "train_accuracy": 1 - loss / 2.5,
         "validation_loss": loss + 0.1,
         "validation_accuracy": 0.95 - loss / 2.5,
+        "others": {},
         "test_accuracy": np.linspace(0.1, 0.7, tests) + 0.02 * rng.random(tests),
         "seconds": np.float32(1),
     }
@@ -78,14 +79,15 @@ CURVES = {
     name: np.asarray(jax.vmap(builder(0.001, 300))(jnp.arange(300)))
     for name, builder in SCHEDULES.items()
 }
-ZEROS = {"learning_rates": np.zeros((STEPS, 2))}
+ZEROS = {"controls": {"learning_rate": np.zeros((STEPS, 2))}}
+EQUAL = {"controls": {"learning_rate": np.full((STEPS, 2), 0.003)}}
 LOST = np.where(np.arange(STEPS) < 12, 1.0, np.nan)
 DIVERGED = {"train_loss": LOST, "validation_loss": LOST, "test_accuracy": 0.1 * LOST}
 NEVER = {name: np.full_like(LOST, np.nan) for name in DIVERGED}
 
 
 def drawn(run: RunRecord) -> Episode:
-    return Episode.from_record(run, 100, initial_rate=INITIAL)
+    return Episode.from_record(run, 100, {"learning_rate": INITIAL})
 
 
 def compared(rows, layers, *runs) -> Figure:
@@ -214,17 +216,18 @@ def test_schedules_are_drawn_update_by_update():
 
 
 def test_losses_are_below_the_rates_that_made_them():
-    runs = record(), record(learning_rates=np.full((STEPS, 2), 0.003))
+    runs = record(), record(**EQUAL)
     above, below = losses(2, *runs).axes
     colours = [line.get_color() for line in below.get_lines()]
     assert len(set(colours)) == 2
     for run, colour, line in zip(runs, colours, below.get_lines(), strict=True):
+        rates = run.controls["learning_rate"]
         np.testing.assert_array_equal(line.get_ydata(), run.train_loss)
         np.testing.assert_array_equal(line.get_xdata(), 100 * np.arange(1, STEPS + 1))
         *layers, mean = [line for line in above.get_lines() if line.get_color() == colour]
         for layer, line in enumerate(layers):
-            np.testing.assert_array_equal(line.get_ydata()[2:], run.learning_rates[:, layer])
-        np.testing.assert_allclose(mean.get_ydata()[2:], run.learning_rates.mean(1))
+            np.testing.assert_array_equal(line.get_ydata()[2:], rates[:, layer])
+        np.testing.assert_allclose(mean.get_ydata()[2:], rates.mean(1))
         assert list(mean.get_xdata()[:3]) == [-100, 0, 100]
         np.testing.assert_allclose(mean.get_ydata()[:2], INITIAL)
         assert mean.get_drawstyle() == "steps-pre"
@@ -267,7 +270,7 @@ def test_each_method_is_explained_once_and_agents_in_bold():
 
 
 def test_the_reference_is_behind_every_schedule():
-    figure = beside(2, record(), record(learning_rates=np.full((STEPS, 2), 0.003)))
+    figure = beside(2, record(), record(**EQUAL))
     first, *others = figure.axes[:3]
     assert first.get_title() == "one_cycle"
     for axis in (first, *others):
