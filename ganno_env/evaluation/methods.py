@@ -33,7 +33,7 @@ class Listed(NamedTuple):
         is_agents: whether it is trained agents, or such as are in training.
         rate: what it does with a column's initial rate.
         weight_decay, learning_rate: see `Method`.
-        actions: what its agents' actions are called.
+        actions: the controls that its agents set, and what their actions on each are called.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Listed(NamedTuple):
     rate: Rate = "given"
     weight_decay: float | None = None
     learning_rate: float | None = None
-    actions: tuple[str, ...] = ()
+    actions: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Method:
             rate=self.rate,
             weight_decay=self.weight_decay,
             learning_rate=self.learning_rate,
-            actions=self.variant.of(env).actions.names,
+            actions=tuple((c.name, c.actions.names) for c in self.variant.of(env).actions.acted),
         )
 
     def runs(self, learning_rate: float | None, weight_decay: float, seed: int) -> RunSpec:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from ganno_env import NetworkTraining
+from ganno_env.controls import LEARNING_RATE, WEIGHT_DECAY
 from ganno_env.evaluation import Result
 from ganno_env.evaluation.methods import Listed
 from ganno_env.types import RunRecord
@@ -116,10 +117,13 @@ class Outcome:
         }
 
     def episode(self, key: RunKey) -> Episode:
-        """A run as it is drawn, from the rate that it began with."""
+        """A run as it is drawn, from the values that it began with."""
         row = self.listed[key.method]
         rate = row.learning_rate if key.learning_rate is None else key.learning_rate
-        return Episode.from_record(self.records[key], self.env.updates_per_step, rate)
+        initial = {WEIGHT_DECAY.name: key.weight_decay}
+        if rate is not None:
+            initial[LEARNING_RATE.name] = rate
+        return Episode.from_record(self.records[key], self.env.updates_per_step, initial)
 
     def title(self, weight_decay: float, part: Part | None = None) -> str:
         """The experiment's, with the weight decay, and a part's seeds where there are several."""

@@ -14,6 +14,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from ganno_env.config import InterfaceConfig
 from ganno_env.evaluation import Result, figures, schedule_controller, tables
 from ganno_env.evaluation.methods import Listed
 from ganno_env.evaluation.published import PUBLISHED
@@ -224,6 +225,8 @@ def _schedules(outcome: Outcome) -> dict[str, Figure]:
             heading = f"{key.method} on {outcome.env.task.name}, {outcome.env.network.name}"
             if key.learning_rate is not None:
                 heading += f", from {key.learning_rate:g}"
-            viewer = TrainingViewer(names, outcome.listed[key.method].actions, heading)
+            actions = dict(outcome.listed[key.method].actions)
+            interface = InterfaceConfig.of(list(actions), actions)
+            viewer = TrainingViewer(names, interface.actions, heading)
             return {"schedule.png": viewer.render(outcome.episode(key))}
     return {}

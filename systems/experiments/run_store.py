@@ -208,9 +208,10 @@ def _read(path: Path) -> Kept | None:
         header, arrays = read_archive(path)
         tree = flax.traverse_util.unflatten_dict(arrays, sep=SEPARATOR)
         listed, made_with = header["listed"], header["provenance"]
+        actions = tuple((control, tuple(names)) for control, names in listed["actions"])
         return Kept(
             key=RunKey(*header["cell"]),
-            listed=Listed(**listed | {"actions": tuple(listed["actions"])}),
+            listed=Listed(**listed | {"actions": actions}),
             provenance={part: made_with[part] for part in PARTS},
             order=order,
             record=RunRecord(**tree),

@@ -16,7 +16,7 @@ from systems.experiments.run_store import FOLDER, MANIFEST, RunKey, RunStore, sl
 IDENTITY = {"environment": {"epochs": 4, "network_options": {"width": 0.25}}}
 KEY = RunKey("Lion, λ = 0.1", 0.001, 0.1, 2)
 DEFINITION = {"optimiser": "one", "trained": {"gamma": 0.99, "greedy": None}}
-LISTED = Listed(KEY.method, actions=("noop", "*2"))
+LISTED = Listed(KEY.method, actions=(("learning_rate", ("noop", "*2")),))
 
 
 def record(seed: int = 0) -> RunRecord:

@@ -12,6 +12,7 @@ import pytest
 
 from ganno.options import dotted_names
 from ganno_env import ENVIRONMENTS
+from ganno_env.actions import JointActions
 from ganno_env.datasets import DATASETS
 from ganno_env.networks import NETWORKS
 from ganno_env.viewer import TrainingViewer
@@ -243,4 +244,4 @@ def test_flags_and_options_come_in_any_order():
 def test_what_is_no_state_is_not_drawn():
     for odd in ("x", 7, None, [1], {"a": 1}):
         with pytest.raises(ValueError, match="must be a state, or an episode's states in order"):
-            TrainingViewer(["layer"], ["noop"]).render(odd)
+            TrainingViewer(["layer"], JointActions(())).render(odd)

@@ -103,7 +103,7 @@ def test_a_second_report_replaces_the_first(tmp_path):
 
 def test_actions_are_called_what_the_agents_call_them():
     made = outcome("table1")
-    own = ("noop", *(f"=0.00{i}" for i in range(1, 9)))
+    own = (("learning_rate", ("noop", *(f"=0.00{i}" for i in range(1, 9)))),)
     listed = {name: row._replace(actions=own) for name, row in made.listed.items()}
     shown = dataclasses.replace(made, listed=listed)
     figure = _schedules(shown)["schedule.png"]
