@@ -16,6 +16,7 @@ from omegaconf import OmegaConf
 from rich.console import Console
 
 from ganno_env.evaluation import Method, random_controller
+from ganno_env.evaluation.rollout import UNCHANGED
 from ganno_env.schedules import SCHEDULES
 from ganno_env.types import RunRecord
 from systems import reproduce as command
@@ -66,7 +67,8 @@ def outcome(name: str, absent: frozenset[str] = frozenset()) -> Outcome:
         rate = agents[text].learning_rate if text in agents else None
         rate = 1.0 if text.startswith("velo") else rate
         own = float(decay) if decay else None
-        methods.append(Method(shown, random_controller(), (), own, rate, is_agents=text in agents))
+        trained = text in agents
+        methods.append(Method(shown, random_controller(), UNCHANGED, own, rate, trained))
     keys = run_keys(experiment, methods)
     records = {c: record(env, i, experiment.test_every_step) for i, c in enumerate(keys)}
     listed = {method.name: method.listed(env) for method in methods}
