@@ -70,7 +70,7 @@ def page() -> str:
 
 
 def complete(arguments: Sequence[str]) -> None:
-    """Does what Hydra's completion asks for, which knows of one command in each program.
+    """Completes commands, and leaves their options to Hydra, which expects one command a program.
 
     Args:
         arguments: Hydra's flag, and `install=SHELL`, `uninstall=SHELL` or, for what may come next

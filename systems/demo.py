@@ -1,4 +1,4 @@
-"""The main job, small: trains agents on digits and runs them zero-shot on a deeper network.
+"""The demo: trains agents on digits and runs them zero-shot on a deeper network.
 
 `python -m systems.demo`. The paper's own formulation and number of environment steps, on real
 handwritten digits and a two-layered CNN; then a five-layered CNN, from three initial learning rates

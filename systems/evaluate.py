@@ -32,11 +32,11 @@ COMMAND = Command(
 )
 main = COMMAND.main
 COMPARED = ("learning_rates", "weight_decay", "seeds", "schedules", "random", "greedy")
-"""Options that must be as they were for an evaluation to be gone on with."""
+"""Options that must be as they were for an evaluation to be continued."""
 
 
 def run(given: EvaluateOptions) -> None:
-    """Runs the policy and what it is compared with, and reports.
+    """Runs the policy and what it is compared with, and writes the report.
 
     Raises:
         ValueError: for whatever is wrong with the options, before anything is compiled.

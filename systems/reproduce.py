@@ -36,7 +36,7 @@ COMMAND = Command(
 )
 main = COMMAND.main
 RANDOM = "random:"
-"""Before agents' key: such as act at random, with the same actions."""
+"""Before agents' key: agents that act at random, with the same actions."""
 
 
 def run(given: ReproduceOptions) -> Path:
@@ -80,7 +80,11 @@ def run(given: ReproduceOptions) -> Path:
 
 
 def _agents(agents: Mapping[str, AgentsSpec], experiment: Experiment) -> dict[str, AgentsSpec]:
-    """The agents among the experiment's methods, by their keys; refuses a name of nobody's."""
+    """The agents among the experiment's methods, by their keys.
+
+    Raises:
+        ValueError: for a name that is neither agents' nor a method's.
+    """
     from ganno_env.evaluation.methods import row_name
 
     keys = [text.removeprefix(RANDOM) for text in experiment.methods]
@@ -94,7 +98,7 @@ def _agents(agents: Mapping[str, AgentsSpec], experiment: Experiment) -> dict[st
 
 
 def _rows(experiment: Experiment, specs: Mapping[str, AgentsSpec]) -> list[str]:
-    """The methods' rows in order; refuses two of one name."""
+    """The names of the methods' rows in order; raises `ValueError` if two have one name."""
     rows = [row_of(text, specs) for text in experiment.methods]
     for number, row in enumerate(rows):
         if row in rows[:number]:
@@ -107,7 +111,7 @@ def _rows(experiment: Experiment, specs: Mapping[str, AgentsSpec]) -> list[str]:
 
 
 def row_of(text: str, specs: Mapping[str, AgentsSpec]) -> str:
-    """What the row of a method is called, by its text in the config."""
+    """The name of a method's row, by the method's text in the config."""
     from ganno_env.evaluation.methods import row_name
     from systems.experiments.agents import random_name
 
@@ -148,7 +152,7 @@ def _training(given: ReproduceOptions, folder: Path) -> Training:
 def _check_agents(
     experiment: Experiment, specs: Mapping[str, AgentsSpec], training: Training
 ) -> None:
-    """Refuses policies that are none, and to train the same agents in several processes."""
+    """Raises `ValueError` for a file that is no policy, or agents that shards would train."""
     from systems.experiments.agents import must_train
     from systems.policy.policy import load_policy
 

@@ -1,6 +1,6 @@
-"""A command line in Hydra's words.
+"""The translation of a command line into Hydra's overrides.
 
-Hydra reads values by a grammar of its own, which has its ways with `[`, `=`, quotes and numbers. A
+Hydra reads values by a grammar of its own, in which `[`, `=`, quotes and numbers have meanings. A
 path is taken as it is written, so it is quoted for Hydra where that is needed.
 """
 
@@ -30,7 +30,7 @@ PATHS = re.compile(
 
 
 class Parsed(NamedTuple):
-    """A command line.
+    """A command line, taken apart.
 
     Attributes:
         flags: Hydra's, such as `-m`, with their values.
@@ -56,7 +56,7 @@ class Override(NamedTuple):
 
     @classmethod
     def of(cls, argument: str) -> Override:
-        """Takes an argument apart."""
+        """The override that an argument of the command line is."""
         head, equals, value = argument.partition("=")
         name = head.lstrip("+~")
         return cls(head[: len(head) - len(name)], name, value if equals else None)
@@ -138,7 +138,8 @@ def literal(path: str, *, sweeps: bool = False) -> str:
     """A path such that Hydra reads it as it is written.
 
     What is quoted as a whole, holds an interpolation (`${...}`), or, in a sweep, is a list of
-    values has Hydra's meaning, unless there is a file or folder of that very name. `null` is none.
+    values has Hydra's meaning, unless there is a file or folder of that very name. `null` is
+    no path.
     """
     if path in ("", "null"):
         return path

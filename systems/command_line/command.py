@@ -1,4 +1,4 @@
-"""The one way into every command: arguments, help, Hydra, and how a command ends on an error."""
+"""A command, and what happens between its arguments and its work: help, Hydra, errors."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Command:
 
     @property
     def names(self) -> list[str]:
-        """What may stand before `=`, or before a dot."""
+        """The names of options: what may stand before `=`, or before a dot."""
         hidden = {*NAMES, *OPTIONS_OF.values(), "train_on"} - {*self.choices, *self.open}
         hidden |= {"name"} if self.named_by else set()
         names = dict.fromkeys([*self.choices, *self.groups, *self.options.options()])
@@ -85,7 +85,7 @@ class Command:
         enter(self, self._compose, arguments)
 
     def translate(self, overrides: Sequence[str], *, sweeps: bool = False) -> list[str]:
-        """Hydra's overrides from a user's."""
+        """Hydra's overrides from those of a user."""
         return self.complete(self.rename(command_line.quote_paths(overrides, sweeps=sweeps)))
 
     def rename(self, overrides: Sequence[str]) -> list[str]:
@@ -104,7 +104,7 @@ class Command:
             run(lambda options: _job(self, options, full))()
 
     def _translate_line(self) -> None:
-        """Puts the finished words of the line that a shell completes into Hydra's."""
+        """Translates the finished words of the line that a shell completes, for Hydra to read."""
         program, *words = os.environ.get(LINE, "").split(" ")
         with contextlib.suppress(ValueError):
             os.environ[LINE] = " ".join([program, *self.translate(words[:-1]), *words[-1:]])
@@ -115,7 +115,7 @@ def enter(
     run: Callable[[command_line.Parsed], None],
     arguments: Sequence[str] | None = None,
 ) -> None:
-    """What all commands have in common around their work.
+    """Runs a command on its arguments, with what all commands have in common around their work.
 
     Args:
         command: what its help and errors are about.
@@ -135,7 +135,7 @@ def enter(
 
 @contextlib.contextmanager
 def reported(command: Command) -> Iterator[None]:
-    """Ends the process, after one line, where what is within fails by a user's mistake."""
+    """A context that ends the process, after one line, on an error that a user can mend."""
     try:
         yield
     except EXPECTED as error:
@@ -223,7 +223,7 @@ def one_line(text: str) -> str:
 def _reason(error: OverrideParseException) -> str:
     lines = [line for line in error.message.splitlines() if not re.match("See|Error parsing", line)]
     reason = lines[0] if lines else ""
-    return "its name is none" if reason.startswith("Lexer") else reason
+    return "its name is not an option's" if reason.startswith("Lexer") else reason
 
 
 def _unknown_option(name: str, command: Command) -> str:

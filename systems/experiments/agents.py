@@ -77,7 +77,7 @@ class Plan:
     folder: Path
 
     def finished(self) -> Policy | None:
-        """The policy that it came to, if it came to its end.
+        """The policy that it ended with; None if it has not ended.
 
         Raises:
             ValueError: if its folder has another training's.
@@ -150,11 +150,11 @@ def must_train(key: str, spec: AgentsSpec, training: Training) -> bool:
 def get_policy(key: str, spec: AgentsSpec, training: Training) -> Policy:
     """Finds the policy of agents, loads it, or trains it.
 
-    A training that was interrupted is gone on with.
+    A training that was interrupted is resumed.
 
     Raises:
         NotAvailableError: where agents are to be left out.
-        ValueError: for a checkpoint that is none.
+        ValueError: for a checkpoint that cannot be read as a policy.
         KeyboardInterrupt: if a signal ended the training; what was trained is kept.
     """
     if spec.checkpoint == NONE:
@@ -207,7 +207,7 @@ def untrained_policy(planned: Plan, mesh: Mesh) -> Policy:
 
 
 def as_method(spec: AgentsSpec, policy: Policy, env: NetworkTraining) -> Method:
-    """Agents as a row of a table about `env`, seeing and doing what they were trained to.
+    """The row of agents in a table about `env`, with the features and actions of their training.
 
     Raises:
         ValueError: if they cannot act there.
@@ -232,7 +232,7 @@ def as_method(spec: AgentsSpec, policy: Policy, env: NetworkTraining) -> Method:
 
 
 def as_random(spec: AgentsSpec, policy: Policy, env: NetworkTraining) -> Method | None:
-    """Agents that act at random, and otherwise as a policy's: what its learning has to beat.
+    """The row of agents that act at random, with the actions of a policy's: a baseline for it.
 
     Returns:
         None where the policy's actions are the environment's own, and so are those of "random".
@@ -249,12 +249,12 @@ def as_random(spec: AgentsSpec, policy: Policy, env: NetworkTraining) -> Method 
 
 
 def random_name(spec: AgentsSpec) -> str:
-    """The row of agents that act at random with the actions of these."""
+    """The name of the row of agents that act at random with the actions of these."""
     return f"random, actions of {spec.name}"
 
 
 def interface_of(policy: Policy) -> InterfaceConfig | None:
-    """What a policy's agents see and do; None where its file does not say."""
+    """The features and actions of a policy's environment; None where its file does not say."""
     trained_on = policy.information.get("environment")
     if not trained_on:
         return None

@@ -1,4 +1,4 @@
-"""An experiment: methods, initial conditions and seeds, and the runs that they come to."""
+"""Running an experiment: its methods, from each initial condition, with each seed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def run_experiment(
     order: Sequence[str] | None = None,
     unavailable: Mapping[str, str] | None = None,
 ) -> None:
-    """Makes the runs that are missing, and reports on all of them once there are all.
+    """Makes the runs that are missing, and writes the report once there are all.
 
     Args:
         experiment: what to run.
@@ -79,7 +79,7 @@ def run_experiment(
 
 
 def run_keys(experiment: Experiment, methods: Sequence[Method]) -> list[RunKey]:
-    """The runs, method by method; where a method has a rate or decay of its own, fewer."""
+    """The keys of all runs, method by method; one with a rate or decay of its own has fewer."""
     keys = [
         RunKey(
             method.name,
@@ -132,7 +132,7 @@ def make_missing_runs(
 
 
 class Gathered(NamedTuple):
-    """What a store has of an experiment.
+    """The runs of an experiment that a store has.
 
     Attributes:
         listed: rows by name, the experiment's first and then others that the store has.

@@ -1,4 +1,4 @@
-"""What trainings logged, compared: groups of runs that differ in their seed alone."""
+"""Learning curves of trainings, compared: groups of runs that differ in their seed alone."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from systems.training.curves import first_and_last_tenth, smooth
 
 RETURN, ACCURACY = "episode_return", "episode_validation_accuracy"
 FEWEST = 10
-"""Updates with episodes that ended in them: tenths of fewer are no parts of a curve."""
+"""The fewest updates, with episodes that ended in them, of which a tenth means something."""
 FEWEST_SEEDS = 5
-"""Of a group whose interval is drawn: of two, it is wider than any picture."""
+"""The fewest seeds of a group whose interval is drawn: of two, it is wider than any picture."""
 CONFIDENCE = 95
 """Of the intervals in pictures, per cent."""
 

@@ -1,4 +1,4 @@
-"""What an experiment came to: the runs that reports are made of."""
+"""The outcome of an experiment: the runs that reports are made of."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Outcome:
 
     @property
     def weight_decays(self) -> tuple[float, ...]:
-        """The tables': the experiment's, then others that there are runs of."""
+        """The weight decays of tables: the experiment's, then others that there are runs of."""
         others = {
             key.weight_decay for key in self.records if self.listed[key.method].weight_decay is None
         }
@@ -89,7 +89,7 @@ class Outcome:
         return parts
 
     def results(self, weight_decay: float, part: Part) -> list[Result]:
-        """What a table is made of, in per cent."""
+        """The results that a table is made of, in per cent."""
         field = f"{self.experiment.split}_accuracy"
         results = []
         for row in (name for name in self.order if name in self.listed):
@@ -117,7 +117,7 @@ class Outcome:
         }
 
     def episode(self, key: RunKey) -> Episode:
-        """A run as it is drawn, from the values that it began with."""
+        """A run as an episode to draw, from the values that it began with."""
         row = self.listed[key.method]
         rate = row.learning_rate if key.learning_rate is None else key.learning_rate
         initial = {WEIGHT_DECAY.name: key.weight_decay}
@@ -126,7 +126,7 @@ class Outcome:
         return Episode.from_record(self.records[key], self.env.updates_per_step, initial)
 
     def title(self, weight_decay: float, part: Part | None = None) -> str:
-        """The experiment's, with the weight decay, and a part's seeds where there are several."""
+        """A table's title: experiment, weight decay, and a part's seeds where parts differ."""
         title = f"{self.experiment.title}, λ = {weight_decay:g}"
         if part is None or len(self.parts(weight_decay)) == 1:
             return title

@@ -1,4 +1,4 @@
-"""What is made of an experiment's runs: tables, and the paper's figures."""
+"""The reports on an experiment's runs: tables, and the paper's figures."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ WIDTH_OF_FILES = 160
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """What is written: a text in Markdown, and pictures by file name."""
+    """A report: a text in Markdown, and pictures by file name."""
 
     text: str
     pictures: Mapping[str, Figure]

@@ -1,7 +1,7 @@
 """The runs of an experiment on disk, one small file each, so that none is made twice.
 
-Each file says itself, whole, what its run was made with, and is found by the digest of that: a run
-with anything changed is another run, and is made beside the old one.
+Each file holds all that its run was made with, and is named by the digest of that. So a run with
+anything changed is another run, and is kept beside the old one.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ LONGEST_NAME = 40
 
 
 class RunKey(NamedTuple):
-    """A run's place in an experiment.
+    """What tells an experiment's runs apart: the run's place in its table.
 
     Attributes:
         method: the row's name.
@@ -54,7 +54,7 @@ class RunKey(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """A run that is kept.
+    """A run as its file has it.
 
     Attributes:
         key: its place.
@@ -72,7 +72,7 @@ class Kept(NamedTuple):
 
     @property
     def definition(self) -> Provenance:
-        """Its method's."""
+        """What the method did, which its runs depend on."""
         return Provenance(self.provenance["method"])
 
 
@@ -110,7 +110,7 @@ class RunStore:
             )
 
     def load(self, key: RunKey, definition: Mapping[str, Any]) -> RunRecord | None:
-        """A cell's record, if it is there, can be read, and was made with just these."""
+        """A run's record; None unless it is there, can be read, and was made with just these."""
         wanted = self._provenance(key, definition)
         kept = _read(self._file(key, wanted))
         if kept is None or Provenance(kept.provenance) != wanted:
@@ -120,7 +120,7 @@ class RunStore:
     def save(
         self, key: RunKey, listed: Listed, definition: Mapping[str, Any], record: RunRecord
     ) -> None:
-        """Keeps a record; raises `StorageError` if it cannot be written."""
+        """Writes a run's record; raises `StorageError` if it cannot be written."""
         made_with = self._provenance(key, definition)
         header = {"cell": key, "listed": listed._asdict(), "provenance": made_with.value}
         fields = {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}
@@ -157,7 +157,7 @@ def open_store(
         experiment: what is run.
         environment: `make_env`'s arguments.
         env: what `make_env` made of them.
-        options: what else must be the same for the folder to be gone on with.
+        options: what else must be the same for the folder to be used again.
 
     Raises:
         ValueError: if the folder holds runs that were made with anything else.
@@ -187,7 +187,7 @@ def _as_lists(value: Any) -> Any:
 
 
 def slug(name: str) -> str:
-    """A name as part of a file's: "Lion, λ = 0.1" becomes "lion-λ-0.1". Not all have their own."""
+    """A row's name as part of a file's name: "Lion, λ = 0.1" becomes "lion-λ-0.1". Not unique."""
     return re.sub(r"[^\w.]+", "-", name.lower()).strip("-.")[:LONGEST_NAME]
 
 

@@ -1,1 +1,1 @@
-"""What other people's packages need to work with this one."""
+"""Other projects' packages, made to work with this one."""

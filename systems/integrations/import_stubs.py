@@ -17,7 +17,7 @@ from typing import Any
 
 
 class _Missing(type):
-    """The type of classes that are not there."""
+    """The type of the classes of a stub, which say what is missing when they are used."""
 
     def __getattr__(cls, name: str) -> Any:
         if name.startswith("__"):
@@ -33,7 +33,7 @@ def _missing(module: str, name: str) -> type:
 
 
 class _Stub(ModuleType):
-    """A module that has everything."""
+    """A module that has an attribute of any name."""
 
     __path__: list[str] = []  # noqa: RUF012 - a package, so that it has submodules
 

@@ -1,4 +1,4 @@
-"""Upstream Mava: where it is, its systems, its options by ours, and our environment in it."""
+"""The bridge to upstream Mava: its systems, its options from ours, our environment in it."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ MOST_EVALUATIONS = 10
 
 
 class MavaMissingError(RunError):
-    """Mava cannot be had."""
+    """Mava, or something that it needs, is not installed."""
 
 
 def mava_folder() -> Path:
-    """Where Mava is, without importing it.
+    """The folder of the installed Mava, which is not imported.
 
     Raises:
         MavaMissingError: if it is not installed, or was installed without its configs.

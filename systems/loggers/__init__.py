@@ -1,4 +1,4 @@
-"""Where a run's figures go. A new logger is a file and a line here."""
+"""The loggers, to which a run's figures go. A new one is a file and a line here."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LOGGERS.add("marl_eval", MarlEvalLogger)
 
 
 def check_loggers(names: Iterable[str]) -> None:
-    """Finds out, before anything else is done, what would keep loggers from starting.
+    """Checks, before anything else is done, that loggers can start.
 
     Raises:
         ValueError: for an unknown name, or a package that is not installed.

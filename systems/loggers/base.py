@@ -1,4 +1,4 @@
-"""What a logger is, and how several of them are kept from stopping a run."""
+"""The protocol of loggers, and several of them as one that never stops a run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ A figure that has no value for this update (the return, where no episode ended) 
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """What is being logged.
+    """The run that is being logged.
 
     Attributes:
         name: the run's own.
@@ -50,7 +50,7 @@ STATUS, FINISHED = "status", "finished"
 
 
 class Logger(Protocol):
-    """Takes each update's figures. Its constructor takes a `Run` and its own options.
+    """A logger, which gets each update's figures. Its constructor takes a `Run` and its options.
 
     A constructor may raise `ValueError` or `OSError`: training has not begun then, and it must
     leave nothing open. Whatever the methods raise stops this logger and nothing else. A class that

@@ -55,7 +55,7 @@ class MarlEvalLogger:
             self._write()
 
     def finish(self, summary: Mapping[str, Any]) -> None:
-        """The file is whole already."""
+        """Does nothing: the file is whole already."""
 
     def _read(self) -> dict[str, Any]:
         if not self._path.exists():

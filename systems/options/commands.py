@@ -78,7 +78,7 @@ class System(PPOConfig):
 
 
 class CommandOptions(Options):
-    """Of every command."""
+    """The options of every command."""
 
     plugins: Annotated[
         Name | tuple[Name, ...], Allowed("the name of a module, or a list of them")
@@ -87,7 +87,7 @@ class CommandOptions(Options):
 
 
 class Scaled(CommandOptions):
-    """What a scale sets beside the sizes of environment and system, for those that need it."""
+    """Options that a scale sets beside the sizes of environment and system."""
 
     runs_at_once: Count | None = None
     """Runs of a grid that are made, and kept, together."""
@@ -96,7 +96,7 @@ class Scaled(CommandOptions):
 
 
 class TrainOptions(Scaled):
-    """Of `systems.train`."""
+    """The options of `systems.train`."""
 
     env: Environment
     """The environment's."""
@@ -145,7 +145,7 @@ class TrainOptions(Scaled):
 
 
 class EvaluateOptions(Scaled):
-    """Of `systems.evaluate`."""
+    """The options of `systems.evaluate`."""
 
     env: Environment
     """The environment's."""
@@ -170,12 +170,12 @@ class EvaluateOptions(Scaled):
     num_devices: Devices = AUTO
     """How many devices to use."""
     output_dir: Folder | None = None
-    """An empty folder, or that of the same evaluation, which is gone on with; by default a new one
+    """An empty folder, or that of the same evaluation, which then continues; by default a new one
     in results/."""
 
 
 class ReproduceOptions(Scaled, Experiment):
-    """Of `systems.reproduce`."""
+    """The options of `systems.reproduce`."""
 
     env: Environment
     """The environment's."""
@@ -198,12 +198,12 @@ class ReproduceOptions(Scaled, Experiment):
 
     @property
     def experiment(self) -> Experiment:
-        """What is run."""
+        """The experiment that is run."""
         return Experiment(**{name: getattr(self, name) for name in Experiment.model_fields})
 
 
 class LearningOptions(CommandOptions):
-    """Of `systems.learning`."""
+    """The options of `systems.learning`."""
 
     runs: Annotated[
         Mapping[Name, tuple[Folder, ...]] | None,
@@ -216,7 +216,7 @@ class LearningOptions(CommandOptions):
 
 
 class DemoOptions(CommandOptions):
-    """Of `systems.demo`."""
+    """The options of `systems.demo`."""
 
     total_timesteps: Count = 50_000
     """Environment steps that the agents are trained for."""

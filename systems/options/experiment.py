@@ -21,8 +21,8 @@ class AgentsSpec(Options):
     env: Environment = Field(default_factory=dict)
     """What is not as in the experiment's training environment, such as their features."""
     episodes: Annotated[int, Field(ge=0)] | None = None
-    """As they were after so many episodes of the training that the checkpoint is of; 0 for agents
-    as they are born."""
+    """As they were after so many episodes of the training that the checkpoint is of; 0 for
+    untrained agents."""
     learning_rate: Fraction | None = None
     """The initial rate that they always start from, if not the table's."""
     greedy: bool | None = None
@@ -30,7 +30,7 @@ class AgentsSpec(Options):
 
 
 class Experiment(Options):
-    """What is run, checked on construction (`ValueError`)."""
+    """An experiment: what is run. Checked on construction (`ValueError`)."""
 
     name: Name
     """The command's word for it, such as table1."""
@@ -75,6 +75,6 @@ class Experiment(Options):
         return self
 
     def titled(self, network: str, dataset: str) -> Self:
-        """The same, its title naming what is run."""
+        """The same experiment, its title naming what is run."""
         title = self.title.format(network=network, dataset=dataset, split=self.split)
         return self.replace(title=title[:1].upper() + title[1:])

@@ -201,7 +201,7 @@ def policy_file(path: Path | str, words: Sequence[str] = (PRETRAINED,)) -> Path:
         words: what may have been meant, where there is no such file.
 
     Raises:
-        ValueError: if there is none.
+        ValueError: if there is no such file.
     """
     folder = Path(__file__).parent / PRETRAINED if str(path) == PRETRAINED else Path(path)
     file = folder / FILE_NAME if folder.is_dir() else folder

@@ -1,1 +1,1 @@
-"""PPO, from what the networks are to one update; and the systems that are made of it."""
+"""PPO: networks, losses and one update, and the systems that are made of them."""

@@ -23,7 +23,7 @@ Metrics: TypeAlias = dict[str, Float[Array, ""]]
 
 @chex.dataclass(frozen=True)
 class ActorCritic:
-    """One of anything for each network."""
+    """A pair of anything, one for each network."""
 
     actor: Any
     critic: Any
@@ -41,7 +41,9 @@ class Learned:
 
 @chex.dataclass(frozen=True)
 class Acting:
-    """Where the environments stand. Every leaf has a leading axis of E, sharded over devices.
+    """The environments' states, and the agents' hidden ones.
+
+    Every leaf has a leading axis of E, sharded over devices.
 
     Attributes:
         vector_state: theirs.
@@ -85,7 +87,7 @@ class Transition:
 
 @chex.dataclass(frozen=True)
 class Sequences:
-    """What a minibatch is made of; leaves are [sequence_length, S, ...]."""
+    """The training sequences of a minibatch; leaves are [sequence_length, S, ...]."""
 
     view: Float[Array, "T S N F"]
     action_mask: Bool[Array, "T S N A"]

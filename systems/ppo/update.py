@@ -1,4 +1,4 @@
-"""PPO's learning half: from a rollout to the next parameters.
+"""PPO's update: from a rollout to the next parameters.
 
 Every system of this family shares it. Letters in shapes: T rollout steps, E environments, N agents,
 F features, H hidden units, S sequences.
@@ -30,7 +30,7 @@ from systems.ppo.types import ActorCritic, CriticView, Learned, Metrics, Sequenc
 
 @dataclasses.dataclass(frozen=True)
 class Parts:
-    """What a learner is made of; nothing here changes in training.
+    """The parts of a learner that do not change in training.
 
     `normalised` says which of the observation's columns are, see `update_statistics`.
     """

@@ -133,7 +133,7 @@ def newest(folder: Path, report: Callable[[str], None]) -> Checkpoint:
         report: is told of each newer one that is damaged.
 
     Raises:
-        ValueError: if there is none.
+        ValueError: if no checkpoint is whole.
     """
     found = folders(folder)
     for path in found:

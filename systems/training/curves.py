@@ -1,4 +1,4 @@
-"""A picture of how training went."""
+"""The training curve: its picture, and means over parts of it."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ REMEDY = (
 
 
 class ProcessError(RunError):
-    """The processes of a run could not meet, or another one failed."""
+    """The processes of a run could not connect, or another one failed."""
 
 
 def configure(
@@ -146,7 +146,7 @@ def available_cores() -> int:
 
 
 def is_first() -> bool:
-    """Whether this is the process that writes files and speaks."""
+    """Whether this is the process that writes files and prints."""
     return jax.process_index() == 0
 
 

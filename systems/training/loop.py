@@ -1,4 +1,4 @@
-"""The host loop: everything around the compiled update."""
+"""The training loop on the host, around the compiled update."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ CURVE = "training.png"
 
 @dataclasses.dataclass(frozen=True)
 class TrainResult:
-    """What training came to.
+    """The result of a training.
 
     Attributes:
         policy: with the parameters after the last update.

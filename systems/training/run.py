@@ -1,4 +1,4 @@
-"""What a run is, how far it has come, and the folder that it lives in."""
+"""A run: what it trains, how far it has come, and the folder where it is kept."""
 
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ def _report(message: str) -> None:
 
 
 def has_run(folder: Path) -> bool:
-    """Whether a folder has anything of a run in it: one that is begun there would be refused."""
+    """Whether a folder has files of a run in it, so that a new run there would be refused."""
     return bool(_traces(folder))
 
 

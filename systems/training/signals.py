@@ -1,4 +1,4 @@
-"""Stopping a run between two updates rather than within one."""
+"""Signals that stop a run between two updates rather than within one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class StopRequest:
-    """While entered, notes the first SIGTERM, SIGINT or SIGHUP instead of dying of it.
+    """A context that notes the first SIGTERM, SIGINT or SIGHUP instead of ending the process.
 
     A second one has its usual effect. What the process was started to ignore, as by nohup, it
     ignores. Outside the main thread, where Python allows no handlers, nothing is noted.

@@ -1,1 +1,1 @@
-"""What every package here stands on: files, output, progress, JSON."""
+"""Files, output, progress and JSON, for all packages here."""

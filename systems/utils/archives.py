@@ -33,7 +33,7 @@ def write_archive(
 
 
 def read_archive(path: Path) -> tuple[Any, dict[str, Any]]:
-    """The header and the arrays of an archive; raises one of `UNREADABLE` if it is none."""
+    """The header and the arrays of an archive; raises one of `UNREADABLE` if it cannot."""
     if not zipfile.is_zipfile(path):
         raise ValueError("it is no .npz file")
     with np.load(path, allow_pickle=False) as archive:

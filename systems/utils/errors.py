@@ -1,10 +1,10 @@
-"""What can go wrong in a run that is not a bad argument (those are `ValueError`s)."""
+"""Errors of a run other than bad arguments, which are `ValueError`s."""
 
 from __future__ import annotations
 
 
 class RunError(RuntimeError):
-    """Ends a run; the message says what to do about it."""
+    """An error that ends a run; the message says what to do about it."""
 
 
 class StorageError(RunError):

@@ -1,4 +1,4 @@
-"""Files that are either whole or not there."""
+"""Writing and removing files, so that they are either whole or not there."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from systems.utils.errors import StorageError
 from systems.utils.output import echo
 
 PREFIX = ".writing_"
-"""Of files that are not whole yet."""
+"""What the names of files begin with that are not whole yet."""
 SPARE = 2**18
-"""Bytes: what file systems and formats add."""
+"""Bytes that file systems and formats add to what is written."""
 
 
 @contextlib.contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
-    """Turns what goes wrong while writing `path` into a `StorageError`."""
+    """A context that turns any error while writing `path` into a `StorageError`."""
     try:
         yield
     except Exception as error:
@@ -77,7 +77,7 @@ def discard(path: Path) -> None:
 
 
 def _reason(error: Exception) -> str:
-    """A line, though a full disk may reach us through a library's own error of thousands."""
+    """An error's reason in one line; a library's own error for a full disk may have thousands."""
     full = os.strerror(errno.ENOSPC)
     if full in str(error):
         return full
@@ -115,7 +115,7 @@ def fresh_folder(parent: Path, name: str) -> Path:
 
 @contextlib.contextmanager
 def folder_if_used(parent: Path, name: str) -> Iterator[Path]:
-    """A `fresh_folder`, which is removed again if an error leaves it empty."""
+    """A context with a `fresh_folder`, which is removed again if an error leaves it empty."""
     folder = fresh_folder(parent, name)
     try:
         yield folder

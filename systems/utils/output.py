@@ -1,4 +1,4 @@
-"""Printing that never stops the work it tells of.
+"""Printing that never ends a run.
 
 A terminal may be closed, the reader of a pipe may end, a disk that output goes to may fill up, and
 an encoding may lack a letter. None of that is worth a run: what cannot be printed is left out, and

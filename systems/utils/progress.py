@@ -1,4 +1,4 @@
-"""How far work has come, and how long the rest of it takes."""
+"""Progress bars, and estimates of the time left."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Clock = Callable[[], float]
 
 
 class Unit(NamedTuple):
-    """Work that is done at once.
+    """A piece of work that is done at once.
 
     Attributes:
         kind: units of a kind run the same compiled programs, which the first of them waits for.
