@@ -1,8 +1,8 @@
 """What transformers are made of: affine maps of tokens, layer norm, attention, and blocks of them.
 
-Tokens are [N, T, D] or, as rows of one matrix, [N*T, D]: of these, a kernel's gradient sums over one
-axis, where XLA on a CPU would first transpose both its factors. A norm belongs to the layer that it
-feeds.
+Tokens are [N, T, D] or, as rows of one matrix, [N*T, D]. Of rows, a kernel's gradient is a sum over
+a single axis, which takes XLA on a CPU two thirds of the time that a sum over two takes. A norm
+belongs to the layer that it feeds.
 """
 
 from __future__ import annotations
