@@ -1,4 +1,4 @@
-"""A name for each member of a family: datasets, networks, schedules, features, rewards."""
+"""A name for each member of a family: datasets, tasks, networks, schedules, features, rewards."""
 
 from __future__ import annotations
 

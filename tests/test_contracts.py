@@ -18,12 +18,11 @@ from ganno_env.observations import FEATURE_SETS, FEATURES
 from ganno_env.optimisers import OPTIMISERS
 from ganno_env.rewards import REWARDS
 from ganno_env.schedules import SCHEDULES
+from ganno_env.tasks.measures import cross_entropy
 from ganno_env.types import LAYER_KINDS, Metrics
 from systems.ppo.registry import SYSTEMS
+from tests.inputs import input_spec_for, random_inputs
 from tests.small import small_env, some_states
-
-IMAGES = jax.random.normal(jax.random.key(0), (4, 8, 8, 1))
-LABELS = jnp.array([0, 1, 2, 3])
 
 
 def finite(tree):
@@ -32,7 +31,12 @@ def finite(tree):
 
 @pytest.fixture(scope="module", params=NETWORKS)
 def network(request):
-    return build(request.param, (8, 8, 1), 10, {"width": 0.0625})
+    return build(request.param, input_spec_for(request.param), 10, {"width": 0.0625})
+
+
+@pytest.fixture(scope="module")
+def inputs(network):
+    return random_inputs(input_spec_for(network.name), 4)
 
 
 def test_networks_layers_hold_all_that_is_learned(network):
@@ -49,34 +53,37 @@ def test_networks_layers_hold_all_that_is_learned(network):
     assert not any(leaf.weak_type for leaf in leaves)
 
 
-def test_networks_are_pure_and_differentiable(network):
+def test_networks_are_pure_and_differentiable(network, inputs):
     params, state = network.init(jax.random.key(0))
 
     def loss(params):
-        logits, new_state = network.apply(params, state, IMAGES, True)
-        return -jax.nn.log_softmax(logits)[jnp.arange(4), LABELS].mean(), (logits, new_state)
+        logits, new_state = network.apply(params, state, inputs, True)
+        labels = jnp.arange(logits[..., 0].size).reshape(logits.shape[:-1]) % 10
+        return cross_entropy(logits, labels).mean(), (logits, new_state)
 
     (_, (logits, new_state)), gradient = jax.jit(jax.value_and_grad(loss, has_aux=True))(params)
-    assert logits.shape == (4, 10)
+    per_token = input_spec_for(network.name).num_tokens is not None
+    assert logits.shape == (4, *inputs.shape[1 : 1 + per_token], 10)
     assert finite((logits, gradient))
     assert jax.tree.map(jax.typeof, new_state) == jax.tree.map(jax.typeof, state)
     for layer in network.layers:
         norms = [jnp.abs(leaf).max() for leaf in jax.tree.leaves(gradient[layer.name])]
         assert max(norms) > 0, f"{layer.name} learns nothing"
     evaluate = jax.jit(lambda x: network.apply(params, state, x, False))
-    whole, kept = evaluate(IMAGES)
+    whole, kept = evaluate(inputs)
     jax.tree.map(np.testing.assert_array_equal, kept, state)
     # Evaluated one by one, examples don't see each other.
-    alone = jnp.concatenate([evaluate(image[None])[0] for image in IMAGES])
+    alone = jnp.concatenate([evaluate(one[None])[0] for one in inputs])
     np.testing.assert_allclose(alone, whole, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_networks_lowerings_agree(name):
+    spec = input_spec_for(name)
     logits = [
-        network.apply(*network.init(jax.random.key(0)), IMAGES, True)[0]
+        network.apply(*network.init(jax.random.key(0)), random_inputs(spec, 4), True)[0]
         for how in ("matmul", "convolution")
-        for network in [build(name, (8, 8, 1), 10, {"width": 0.0625, "lowering": how})]
+        for network in [build(name, spec, 10, {"width": 0.0625, "lowering": how})]
     ]
     np.testing.assert_allclose(*logits, rtol=1e-3, atol=1e-4)
 

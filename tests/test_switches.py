@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 
 from ganno_env.evaluation import GridRunner, RunSpec, random_controller, schedule_controller
-from ganno_env.inner import OPTIMISERS
 from ganno_env.networks import NETWORKS
 from ganno_env.observations import FEATURES
+from ganno_env.optimisers import OPTIMISERS
 from systems.policy.policy import make_policy
 from systems.ppo.config import PPOConfig
 from systems.ppo.rec_ippo import make_learner
+from tests.inputs import IMAGES, input_spec_for
 from tests.small import small_env
 from tests.toys import Recall
 
@@ -70,7 +71,10 @@ def play(env, key):
 
 @pytest.mark.parametrize("network", NETWORKS)
 def test_every_network_is_traced_under_both(network):
-    env = small_env(network=network, network_options={"width": 0.05}, features=tuple(FEATURES))
+    dataset = "digits" if input_spec_for(network) == IMAGES else "text"
+    env = small_env(
+        dataset=dataset, network=network, network_options={"width": 0.05}, features=tuple(FEATURES)
+    )
     with switched("x64", "strict"):
         trace_episode(env, jax.random.key(0))
 

@@ -62,12 +62,15 @@ def transformer(
         params: Params, network_state: NetworkState, tokens: Int32[Array, "N T"], train: bool
     ) -> tuple[Float[Array, "N T K"], NetworkState]:
         del train
-        # A product with one-hot rows: its gradient is a product too, where an index's is a scatter.
+        # With one-hot rows, the gradient is a product, the same on every run and as fast for so few
+        # tokens; an index's is a scatter, whose order an accelerator does not fix.
         chosen = jax.nn.one_hot(tokens, num_tokens, dtype=jnp.float32)
-        x = chosen @ params["embedding"]["tokens"] + params["embedding"]["positions"]
-        x = attention.apply_blocks(params, x, depth, num_heads, causal=True)
+        x = chosen.reshape(-1, num_tokens) @ params["embedding"]["tokens"]
+        x = x + jnp.tile(params["embedding"]["positions"], (tokens.shape[0], 1))
+        x = attention.apply_blocks(params, x, length, depth, num_heads, causal=True)
         head = params["head"]
-        return attention.dense(head, attention.layer_norm(head, x)), network_state
+        logits = attention.dense(head, attention.layer_norm(head, x))
+        return logits.reshape(*tokens.shape, num_outputs), network_state
 
     specs = (
         LayerSpec("embedding", "linear"),

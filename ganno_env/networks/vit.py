@@ -68,7 +68,7 @@ def vit(
         del train
         tokens = attention.dense(params["embedding"], _patches(images, *patch))
         tokens = tokens + params["embedding"]["positions"]
-        tokens = attention.apply_blocks(params, tokens, depth, num_heads, causal=False)
+        tokens = attention.apply_blocks(params, tokens, num_tokens, depth, num_heads, causal=False)
         pooled = attention.layer_norm(params["head"], tokens).mean(1)
         return attention.dense(params["head"], pooled), network_state
 

@@ -8,7 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ganno_env.datasets import DATASETS
-from ganno_env.datasets.splits import Sizes, resolve_sizes, split_indices, stratified_order
+from ganno_env.datasets.splits import (
+    Sizes,
+    resolve_sizes,
+    split_groups,
+    split_indices,
+    stratified_order,
+)
 
 SPEC = DATASETS["fashion_mnist"]
 LABELS = st.lists(st.integers(0, 4), min_size=3, max_size=80).map(np.array)
@@ -120,3 +126,45 @@ def test_a_size_is_no_more_than_there_is(sizes: tuple[int | None, ...], choices:
 def test_descriptions_are_not_to_be_changed() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         SPEC.num_train = 1  # type: ignore[misc]
+
+
+@st.composite
+def grouped_problems(draw: st.DrawFn) -> tuple[np.ndarray, Sizes, int]:
+    """Groups of up to five examples, in any order, sizes that they allow, and a seed."""
+    counts = draw(st.lists(st.integers(1, 5), min_size=3, max_size=30))
+    groups = np.array(draw(st.permutations(np.repeat(np.arange(len(counts)), counts).tolist())))
+    left = len(groups) - (max(counts) - 1)
+    validation_size = draw(st.integers(1, max(1, left - 1)))
+    train_size = draw(st.integers(0, max(0, left - validation_size)))
+    return groups, Sizes(train_size, validation_size, 3), draw(st.integers(0, 2**32))
+
+
+@given(grouped_problems())
+def test_no_group_is_in_two_splits(problem: tuple[np.ndarray, Sizes, int]) -> None:
+    groups, sizes, seed = problem
+    indices = split_groups(groups, 7, sizes, seed)
+    assert tuple(map(len, indices)) == sizes
+    assert not set(groups[indices.train]) & set(groups[indices.validation])
+    for chosen, most in zip(indices, (len(groups), len(groups), 7), strict=True):
+        assert len(set(chosen)) == len(chosen)
+        assert set(chosen) <= set(range(most))
+        assert np.all(np.diff(chosen) > 0)
+    smaller = split_groups(groups, 7, sizes._replace(train=sizes.train // 2, test=1), seed)
+    np.testing.assert_array_equal(smaller.validation, indices.validation)
+    assert set(smaller.train) <= set(indices.train)
+    assert set(smaller.test) <= set(indices.test)
+
+
+def test_groups_are_held_out_whole_but_the_last() -> None:
+    groups = np.repeat(np.arange(50), 4)
+    indices = split_groups(groups, 7, Sizes(80, 30, 3), seed=0)
+    counts = np.bincount(groups[indices.validation], minlength=50)
+    assert sorted(counts[counts > 0].tolist()) == [2, *[4] * 7]
+    assert set(indices.validation) != set(split_groups(groups, 7, Sizes(80, 30, 3), 1).validation)
+
+
+def test_groups_leave_room_for_one_that_is_cut() -> None:
+    spec = DATASETS["text"]
+    assert resolve_sizes(spec, None, None, None) == Sizes(38_000, 2_000, 4_000)
+    with pytest.raises(ValueError, match=r"train_size=38001 .*2000 for validation and 255 for gr"):
+        resolve_sizes(spec, 38_001, None, None)

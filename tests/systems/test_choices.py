@@ -22,11 +22,28 @@ ROOT = Path(__file__).resolve().parents[2]
 TINY = ["env.train_size=200", "env.validation_size=40", "env.test_size=40", "env.epochs=4"]
 
 
-@pytest.mark.parametrize("name", [f"{d}_{n}" for d in DATASETS for n in ("mlp", "vit")])
-def test_any_dataset_goes_with_any_network(name):
+IMAGES = [name for name, spec in DATASETS.items() if spec.task == "image_classification"]
+
+
+@pytest.mark.parametrize("name", [f"{d}_{n}" for d in IMAGES for n in ("mlp", "vit")])
+def test_any_images_go_with_any_network_of_images(name):
     dataset, _, network = name.rpartition("_")
     assert by_name({"name": name}) == {"dataset": dataset, "network": network}
     assert by_name({"name": name, "network": "cnn5"})["network"] == "cnn5"
+
+
+def test_a_dataset_goes_only_with_networks_that_take_it():
+    assert by_name({"name": "text_transformer"}) == {"dataset": "text", "network": "transformer"}
+    for name, message in (
+        ("digits_transformer", r"'transformer' takes sequences of tokens, not \[8, 8, 1\] numbers"),
+        ("text_cnn2", r"'cnn2' takes images .*, not \[64\] tokens.*that do take them: transformer"),
+        ("text_mlp", "'mlp' takes arrays of numbers"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            by_name({"name": name})
+    # With a task of one's own, or a network instead of the named one, nothing is known beforehand.
+    by_name({"name": "text_mlp", "task": "mine"})
+    by_name({"name": "text_mlp", "network": "transformer"})
 
 
 def test_ids_are_environments_too():
@@ -36,9 +53,10 @@ def test_ids_are_environments_too():
 
 @pytest.mark.parametrize("network", list(NETWORKS))
 def test_every_network_is_found_and_its_run_named_after_it(work, network):
-    train.main([*TINY, f"network={network}", "system=rec_mappo"])
+    dataset = "text" if network == "transformer" else "digits"
+    train.main([*TINY, f"env.dataset={dataset}", f"network={network}", "system=rec_mappo"])
     (folder,) = Path("runs").iterdir()
-    assert folder.name.startswith(f"digits_{network}-rec_mappo-")
+    assert folder.name.startswith(f"{dataset}_{network}-rec_mappo-")
     assert work[0]["env"].network.name == network
     assert work[0]["environment"]["network"] == network
 

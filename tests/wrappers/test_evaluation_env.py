@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ganno_env import datasets, networks, wrappers
+from ganno_env import datasets, networks, tasks, wrappers
 from ganno_env.inner.loss import evaluate
+from ganno_env.types import InputSpec
 from ganno_env.wrappers import EvaluationEnv, evaluation_env
 from tests.wrappers.conftest import small_env
 
@@ -150,11 +151,12 @@ def test_a_diverged_network_still_has_a_number():
 
 def test_it_evaluates_another_problem(env):
     data = datasets.load("digits", train_size=128, validation_size=64, test_size=50)
-    network = networks.build("cnn3", data.image_shape, data.num_classes, {"width": 0.25})
+    task = tasks.build(data)
+    network = networks.build("cnn3", task.input_spec, task.num_outputs, {"width": 0.25})
     other = evaluation_env(
-        env, dataset=data, network=network, learning_rate=0.0, weight_decay=(1e-4, 1e-3)
+        env, task=task, network=network, learning_rate=0.0, weight_decay=(1e-4, 1e-3)
     )
-    assert (other.num_agents, other.dataset.test.size) == (3, 50)
+    assert (other.num_agents, other.task.data.test.size) == (3, 50)
     state, timestep = jax.jit(other.reset)(jax.random.key(0))
     np.testing.assert_array_equal(state.controls["learning_rate"], np.zeros(3))
     assert 1e-4 <= float(state.initial_controls["weight_decay"]) <= 1e-3
@@ -171,10 +173,13 @@ def test_replace_keeps_the_wrapper(every_step):
 
 @pytest.mark.parametrize(
     ("images", "classes", "message"),
-    [((28, 28, 1), 10, "does not take images of shape"), ((8, 8, 1), 7, "7 logits and digits 10")],
+    [
+        ((28, 28, 1), 10, r"does not take inputs of \[8, 8, 1\] numbers"),
+        ((8, 8, 1), 7, r"outputs of \[7\] for an example and digits needs \[10\]"),
+    ],
 )
 def test_a_network_for_another_dataset_is_refused(env, images, classes, message):
-    network = networks.build("mlp", images, classes)
+    network = networks.build("mlp", InputSpec(images), classes)
     with pytest.raises(ValueError, match=message):
         evaluation_env(env, network=network)
 
