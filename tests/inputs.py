@@ -1,0 +1,30 @@
+"""Small inputs that each network takes."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from ganno_env.networks import check_takes
+from ganno_env.types import InputSpec
+
+IMAGES = InputSpec((8, 8, 1))
+TOKENS = InputSpec((8,), num_tokens=10)
+
+
+def input_spec_for(network: str) -> InputSpec:
+    """Images, or tokens for a network that takes no images."""
+    try:
+        check_takes(network, IMAGES)
+    except ValueError:
+        return TOKENS
+    return IMAGES
+
+
+def random_inputs(spec: InputSpec, num_examples: int, seed: int = 0) -> Array:
+    """Examples as a network takes them."""
+    key, shape = jax.random.key(seed), spec.batch(num_examples).shape
+    if spec.num_tokens is None:
+        return jax.random.normal(key, shape)
+    return jax.random.randint(key, shape, 0, spec.num_tokens, jnp.int32)
