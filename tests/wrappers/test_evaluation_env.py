@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from ganno_env import datasets, networks, tasks, wrappers
+from ganno_env.inner import loop
 from ganno_env.inner.loss import evaluate
 from ganno_env.types import InputSpec
 from ganno_env.wrappers import EvaluationEnv, evaluation_env
@@ -104,11 +105,12 @@ def test_under_vmap_the_test_split_waits_for_the_last_step(env, monkeypatch):
     """A `select` would measure it on every step of every environment."""
     measured = []
 
-    def counting(*args):
-        jax.debug.callback(lambda: measured.append(1))
-        return evaluate(*args)
+    def counting(params, network, network_state, task, split):
+        if split is task.data.test:
+            jax.debug.callback(lambda: measured.append(1))
+        return evaluate(params, network, network_state, task, split)
 
-    monkeypatch.setattr(wrappers, "evaluate", counting)
+    monkeypatch.setattr(loop, "evaluate", counting)
     wrapped = evaluation_env(env)
     state, _ = jax.jit(jax.vmap(wrapped.reset))(jax.random.split(jax.random.key(0), 2))
     step = jax.jit(jax.vmap(wrapped.step))
@@ -190,7 +192,7 @@ def test_a_rate_out_of_range_is_refused(env):
 
 
 def test_no_step_is_traced_twice(env):
-    with mock.patch.object(wrappers, "evaluate", wraps=evaluate) as traces:
+    with mock.patch.object(loop, "evaluate", wraps=evaluate) as traces:
         wrapped = evaluation_env(env)
         step = jax.jit(wrapped.step)
         state, _ = jax.jit(wrapped.reset)(jax.random.key(0))
