@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Collection, Sequence
 
 import jax
 
+from ganno_env.controls import CONTROLS
 from ganno_env.inner.shuffle import MAX_EXAMPLES, MAX_POSITION
-from ganno_env.observations import FEATURES
+from ganno_env.observations import FEATURES, control_features
 from ganno_env.types import Dataset, Network, Task
 
 
@@ -23,6 +25,7 @@ def check_sizes(dataset: Dataset, batch_size: int) -> None:
         raise ValueError(f"{num_examples} training examples are more than {MAX_EXAMPLES}")
 
 
+@functools.lru_cache(maxsize=64)  # environments are built anew with other options all the time
 def check_fit(network: Network, task: Task) -> None:
     """Refuses a network that does not take the task's inputs to as many numbers as it asks for."""
     params, state = jax.eval_shape(network.init, jax.random.key(0))
@@ -70,6 +73,17 @@ def check_features(features: Sequence[str], single_agent: bool) -> None:
             f"single_agent=True; a single agent sees global features alone, not {layerwise}; use "
             "features=global, or features that are not layerwise"
         )
+
+
+def check_controls_seen(features: Sequence[str], present: Collection[str]) -> None:
+    """Refuses features of a control that the environment does not have."""
+    for control in CONTROLS.values():
+        seen = sorted(control_features(control).keys() & set(features))
+        if seen and control.name not in present:
+            raise ValueError(
+                f"features has {seen[0]!r}, and this environment has no {control.name}; add it to "
+                "controls, give its initial value in initial_controls, or leave the feature out"
+            )
 
 
 def steps_within_horizon(

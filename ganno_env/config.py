@@ -10,7 +10,13 @@ from pydantic import AfterValidator, Field
 
 from ganno.options import Allowed, typed
 from ganno_env.actions import ActedControl, ActionSet, Bounds, JointActions
-from ganno_env.checks import check_features, check_layers, check_sizes, steps_within_horizon
+from ganno_env.checks import (
+    check_features,
+    check_fit,
+    check_layers,
+    check_sizes,
+    steps_within_horizon,
+)
 from ganno_env.controls import CONTROLS, LEARNING_RATE
 from ganno_env.observations import FEATURE_SETS, FEATURES, resolve_features
 from ganno_env.optimisers import Optimiser, applied
@@ -77,6 +83,7 @@ class TaskConfig:
         """Refuses what cannot be trained, before any compilation."""
         check_sizes(self.task.data, self.batch_size)
         check_layers(self.network)
+        check_fit(self.network, self.task)
         self.time_limit  # noqa: B018  (raises)
 
     @property

@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from ganno.options import Count, Positive, typed
 from ganno_env import optimisers
 from ganno_env.actions import NO_OP
+from ganno_env.checks import check_controls_seen
 from ganno_env.config import (
     Actions,
     BoundsOption,
@@ -123,6 +124,7 @@ class NetworkTraining(jumanji.Environment[State, specs.MultiDiscreteArray, Obser
         given = {LEARNING_RATE.name: learning_rate, WEIGHT_DECAY.name: weight_decay}
         others = initial_controls or {}
         here = present(CONTROLS, self.interface.controls, others)
+        check_controls_seen(self.interface.features, here)
         self.initial_ranges = initial_ranges(here, given, others)
         self.task = task
         self.network = network

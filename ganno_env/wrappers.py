@@ -15,7 +15,6 @@ from jumanji import specs
 from jumanji.types import TimeStep
 from jumanji.wrappers import Wrapper
 
-from ganno_env.checks import check_fit
 from ganno_env.config import Initial
 from ganno_env.env import NetworkTraining
 from ganno_env.inner.replicas import in_turn
@@ -120,7 +119,6 @@ def evaluation_env(
         "weight_decay": weight_decay,
     }
     changes = {name: value for name, value in given.items() if value is not None}
-    check_fit(network or env.network, task or env.task)
     replaced = env.replace(reward=SINGLE_BRANCH_REWARD, **changes)
     return EvaluationEnv(replaced, every_step=every_step)
 

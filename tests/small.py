@@ -25,6 +25,10 @@ ARGUMENTS: dict[str, Any] = {
 }
 
 
+OPTIONAL = {"momentum": 0.9}
+"""Initial values of the controls that an environment need not have."""
+
+
 def small_env(**changes: Any) -> NetworkTraining:
     """Two agents and four steps of five updates, with some of `make_env`'s arguments changed."""
     return make_env(**(ARGUMENTS | changes))
@@ -36,7 +40,7 @@ def some_states() -> tuple[State, State]:
 
     They are the same whatever features are chosen.
     """
-    env = small_env()
+    env = small_env(initial_controls=OPTIONAL)
     reset, step = jax.jit(env.reset), jax.jit(env.step)
     sound, diverged = [], []
     for seed in range(4):

@@ -22,7 +22,7 @@ from ganno_env.tasks.measures import cross_entropy
 from ganno_env.types import LAYER_KINDS, Metrics
 from systems.ppo.registry import SYSTEMS
 from tests.inputs import input_spec_for, random_inputs
-from tests.small import small_env, some_states
+from tests.small import OPTIONAL, small_env, some_states
 
 
 def finite(tree):
@@ -106,7 +106,7 @@ def states():
 
 @pytest.mark.parametrize("features", [*FEATURE_SETS, *((name,) for name in FEATURES)])
 def test_features_are_finite_named_and_within_their_limits(features, states):
-    env = small_env(features=features)
+    env = small_env(features=features, initial_controls=OPTIONAL)
     view = jax.jit(jax.vmap(env.observe))(states).observation.agents_view
     assert view.shape[1:] == (env.num_agents, len(env.feature_names))
     assert view.dtype == np.float32

@@ -1,7 +1,7 @@
 """What agents see: a table of small named features (paper, appendix D)."""
 
 from ganno_env.observations import features
-from ganno_env.observations.base import FEATURES, Feature, FeatureContext
+from ganno_env.observations.base import FEATURES, Feature, FeatureContext, control_features
 from ganno_env.observations.features import LAYER_DEPTHS, non_finite
 from ganno_env.observations.sets import FEATURE_SETS, observe, resolve_features
 
@@ -11,6 +11,7 @@ __all__ = [
     "LAYER_DEPTHS",
     "Feature",
     "FeatureContext",
+    "control_features",
     "features",
     "non_finite",
     "observe",

@@ -53,21 +53,21 @@ def write_report(
         StorageError: if one cannot be written.
     """
     report = REPORTS[outcome.experiment.report](outcome)
-    images = outcome.env.task.data.source or outcome.env.task.name
+    data = outcome.env.task.data.source or outcome.env.task.name
     records = {**information, "unavailable": dict(outcome.unavailable)}
     content = to_json(records | {"runs": records_as_json(outcome.records)})
     paths = [folder / "table.md", folder / "records.json"]
-    header = f"# {outcome.experiment.name}\n\n{outcome.env}. Images: {images}.\n\n"
+    header = f"# {outcome.experiment.name}\n\n{outcome.env}. Data: {data}.\n\n"
     write_atomically(paths[0], (header + report.text).encode(), overwrite=True)
     write_atomically(paths[1], content.encode(), overwrite=True)
     for name, figure in report.pictures.items():
         paths.append(folder / name)
         write_figure(figure, paths[-1])
-    _show(outcome, images, console)
+    _show(outcome, data, console)
     return paths
 
 
-def _show(outcome: Outcome, images: str, console: Console) -> None:
+def _show(outcome: Outcome, data: str, console: Console) -> None:
     for decay in outcome.weight_decays:
         for part in outcome.parts(decay):
             title = outcome.title(decay, part)
@@ -75,7 +75,7 @@ def _show(outcome: Outcome, images: str, console: Console) -> None:
     for reason in dict.fromkeys(outcome.unavailable.values()):
         names = "; ".join(name for name, why in outcome.unavailable.items() if why == reason)
         console.print(f"{names}: {reason}", soft_wrap=True)
-    console.print(f"Images: {images}. Written:", soft_wrap=True)
+    console.print(f"Data: {data}. Written:", soft_wrap=True)
 
 
 def print_table(

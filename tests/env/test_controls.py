@@ -170,6 +170,10 @@ def test_every_control_can_be_acted_on_by_its_own_actions():
         ({"controls": BOTH, "bounds": [0.0, 0.1]}, "must be a mapping from their names"),
         ({"actions": {"momentum": ["noop", "*2"]}}, "'momentum', which agents do not set"),
         ({"bounds": {"weight_decay": [0.0, 0.1]}}, "'weight_decay', which agents do not set"),
+        (
+            {"features": ["log_momentum"]},
+            "features has 'log_momentum', and this environment has no",
+        ),
         ({"controls": BOTH, "bounds": {"weight_decay": [0.0, 2.0]}}, "those of weight_decay must"),
         ({"controls": BOTH, "actions": {"weight_decay": ["*2"]}}, "first action must be 'noop'"),
         ({"optimiser": {"name": "adam", "b3": 0.9}}, "unknown option 'optimiser.b3'"),
