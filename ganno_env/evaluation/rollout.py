@@ -18,6 +18,7 @@ from ganno_env.actions import NO_OP
 from ganno_env.compilation import jit_with_data
 from ganno_env.config import InterfaceConfig
 from ganno_env.controls import LEARNING_RATE, WEIGHT_DECAY
+from ganno_env.dynamics import advance
 from ganno_env.env import NetworkTraining
 from ganno_env.evaluation.controller import Carry, Controller, Decide
 from ganno_env.optimisers import Optimiser
@@ -256,7 +257,8 @@ def _advance(
     actions: Int[Array, " agents"],
 ) -> tuple[State, dict[str, Any]]:
     """A step of a run, and what its record keeps of it."""
-    state, _ = env.step_with_controls(state, values)
+    branch = {name: value[None] for name, value in values.items()}
+    state, _ = advance(env.inner, env.training, state, branch)
     taken = jnp.broadcast_to(actions, state.previous_action.shape)
     shown = dict.fromkeys([LEARNING_RATE.name, *env.interface.controls])
     metrics = {f.name: getattr(state.metrics, f.name) for f in dataclasses.fields(state.metrics)}
