@@ -132,7 +132,6 @@ class NetworkTraining(jumanji.Environment[State, specs.MultiDiscreteArray, Obser
         self.actions = self.interface.actions
         self.features = self.interface.features
         self.batch_size = batch_size
-        self.epochs = epochs
         self.updates_per_step = updates_per_step
         self.single_agent = single_agent
         self.time_limit = self.training.time_limit

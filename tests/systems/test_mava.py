@@ -213,7 +213,7 @@ def test_the_environment_can_be_made_by_its_id(monkeypatch):
         mava.register({"dataset": "digits", "network": "mlp"})
     assert mava.ENVIRONMENT_ID in jumanji.registered_environments()
     env = mava.make_for_mava(generator=None, dataset="digits", network="mlp", epochs=9)
-    assert (env.network.name, env.epochs) == ("mlp", 9)
+    assert (env.network.name, env.training.epochs) == ("mlp", 9)
     entry = registry._jumanji_registry[mava.ENVIRONMENT_ID]
     assert entry["generator"]() is None
     observed = entry["wrapper"](env, add_global_state=True).observation_spec().generate_value()
