@@ -132,7 +132,7 @@ def _library() -> tuple[Any, Any]:
 
 @contextlib.contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Imports the library as if for nobody else.
+    """A context in which importing the library has no effect on anything else.
 
     It reads the command line for flags of its own, where it stumbles on pytest's -v; it calls it an
     error that there is no Oryx, with which it would log; and it imports TensorFlow, for paths in
