@@ -15,6 +15,7 @@ from systems.ppo.mesh import make_mesh
 from systems.ppo.registry import SYSTEMS
 from systems.ppo.types import Learner
 from systems.training import loop as training
+from tests.systems.logged import make_run
 from tests.toys import Recall
 
 
@@ -71,6 +72,12 @@ def compiled_once(learner: Learner) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training, "SYSTEMS", _Once(learner))
         yield
+
+
+@pytest.fixture
+def run(tmp_path):
+    """What loggers are told of a run that is made up."""
+    return make_run(tmp_path)
 
 
 @pytest.fixture

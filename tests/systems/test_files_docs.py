@@ -11,8 +11,8 @@ from rich.console import Console
 from systems import learning
 from systems.experiments.reports import write_report
 from tests.systems import test_cells
+from tests.systems.short_runs import train_for
 from tests.systems.test_reports import outcome
-from tests.systems.test_training import train_for
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.usefixtures("compiled_once")

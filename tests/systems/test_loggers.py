@@ -1,40 +1,22 @@
+"""What loggers write of a run, and how each is started and closed."""
+
 import contextlib
-import importlib
 import io
 import json
 import math
 import os
-import struct
-import sys
-import threading
-import time
 from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 
-from systems.loggers import LOGGERS, Loggers, Run, make_loggers
+from systems.loggers import LOGGERS, Loggers, make_loggers
 from systems.loggers.console import ConsoleLogger
 from systems.loggers.jsonl import read_records
 from systems.loggers.marl_eval import MarlEvalLogger
 from systems.training.curves import draw_training_curve, smooth
 from systems.utils.errors import StorageError
-
-
-@pytest.fixture
-def run(tmp_path):
-    return make_run(tmp_path)
-
-
-def make_run(folder, first_update=0):
-    return Run(
-        name="try", folder=folder, system="rec_ippo", environment="toy", seed=3,
-        config={"gamma": 0.99}, num_updates=3, timesteps_per_update=10, first_update=first_update,
-    )  # fmt: skip
-
-
-def record(update, **figures):
-    return {"update": update, "env_steps": 10 * update, "seconds": 1.5 * update, **figures}
+from tests.systems.logged import make_run, record
 
 
 def test_json_lines_are_complete_after_each_update_and_read_back(run, tmp_path):
@@ -189,88 +171,6 @@ def test_those_that_have_started_are_closed_if_a_later_one_cannot(run, monkeypat
     assert summary["status"].startswith("failed: ValueError: unknown option 'logger.console")
 
 
-class FakeWandb(SimpleNamespace):
-    """As the client: while one run is active, `init` returns that one."""
-
-    def __init__(self):
-        super().__init__(active=None, runs=[])
-
-    def init(self, **options):
-        if self.active is None:
-            self.active = SimpleNamespace(
-                options=options, rows=[], summary={}, exit_code=None, finish=self.finish,
-                log=lambda row, step: self.active.rows.append((step, row)),
-            )  # fmt: skip
-            self.runs.append(self.active)
-        return self.active
-
-    def finish(self, exit_code=0):
-        self.active.exit_code, self.active = exit_code, None
-
-
-def test_in_a_sweep_each_job_has_a_wandb_run_of_its_own(tmp_path, monkeypatch):
-    wandb = FakeWandb()
-    monkeypatch.setitem(sys.modules, "wandb", wandb)
-    for job, fails in enumerate((True, False)):
-        with (
-            contextlib.suppress(RuntimeError),
-            make_loggers({"wandb": None}, make_run(tmp_path / str(job))) as sink,
-        ):
-            sink.log(record(1, loss=math.nan))
-            if fails:
-                raise RuntimeError("diverged")
-            sink.finish({"status": "finished", "return": 1.0})
-    assert wandb.active is None
-    assert [len(run.rows) for run in wandb.runs] == [1, 1]
-    assert [run.exit_code for run in wandb.runs] == [1, 0]
-    assert [run.summary["status"] for run in wandb.runs] == [
-        "failed: RuntimeError: diverged", "finished",
-    ]  # fmt: skip
-
-
-def test_neptune_takes_finite_numbers_alone_and_is_stopped(run, monkeypatch):
-    class Series(list):
-        def append(self, value, step):
-            assert math.isfinite(value)
-            super().append((step, value))
-
-    class Client(dict):
-        stopped = 0
-
-        def __missing__(self, name):
-            self[name] = Series()
-            return self[name]
-
-        def stop(self):
-            self.stopped += 1
-
-    clients = []
-
-    def init_run(**options):
-        clients.append(Client())
-        return clients[-1]
-
-    stringify = SimpleNamespace(stringify_unsupported=lambda options: options)
-    neptune = SimpleNamespace(init_run=init_run, utils=stringify)
-    monkeypatch.setitem(sys.modules, "neptune", neptune)
-    with contextlib.suppress(RuntimeError), make_loggers({"neptune": None}, run) as sink:
-        sink.log(record(1, loss=math.nan, reward=2.0))
-        raise RuntimeError("diverged")
-    (client,) = clients
-    assert client.stopped == 1
-    assert client["training/reward"] == [(10, 2.0)]
-    assert "training/loss" not in client
-    assert client["summary/status"] == "failed: RuntimeError: diverged"
-
-    def refuse(options):
-        raise TypeError("what is this")
-
-    stringify.stringify_unsupported = refuse
-    with pytest.raises(ValueError, match="does not take the run's options: what is this"):
-        make_loggers({"neptune": None}, run)
-    assert clients[-1].stopped == 1
-
-
 def test_metrics_are_on_the_disk_before_a_checkpoint_may_be(run, monkeypatch):
     synced = []
     monkeypatch.setattr(os, "fsync", synced.append)
@@ -288,20 +188,6 @@ def test_metrics_with_a_damaged_end_are_read_as_far_as_they_go(tmp_path):
         assert read_records(path) == [{"update": 1}]
 
 
-@pytest.mark.parametrize(
-    ("name", "module", "extra"),
-    [
-        ("tensorboard", "tensorboardX", "tensorboard"),
-        ("wandb", "wandb", "wandb"),
-        ("neptune", "neptune", "neptune"),
-    ],
-)
-def test_a_package_that_is_missing_is_named_with_its_command(run, monkeypatch, name, module, extra):
-    monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(ValueError, match=rf"'{module}' .*pip install --editable '\.\[{extra}\]'"):
-        make_loggers({name: None}, run)
-
-
 def test_what_cannot_start_says_so(run, tmp_path):
     with pytest.raises(ValueError, match="unknown logger 'csv'; known: console, jsonl, tensor"):
         make_loggers({"csv": None}, run)
@@ -312,105 +198,6 @@ def test_what_cannot_start_says_so(run, tmp_path):
         make_loggers({"jsonl": None}, make_run(tmp_path / "file"))
     with pytest.raises((ValueError, StorageError), match="could not write"):
         make_loggers({"marl_eval": None}, make_run(tmp_path / "file"))
-
-
-def test_tensorboard_reads_back(run, tmp_path):
-    pytest.importorskip("tensorboardX")
-    loader = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    loggers = make_loggers({"tensorboard": None}, run)
-    loggers.log(record(1, loss=0.5))
-    loggers.log(record(2, loss=0.25))
-    loggers.finish({})
-    events = loader.EventAccumulator(str(tmp_path / "tensorboard")).Reload()
-    assert [(e.step, e.value) for e in events.Scalars("loss")] == [(10, 0.5), (20, 0.25)]
-
-
-def wandb_records(path):
-    """What is in a `.wandb` file: a LevelDB log of the client's own protobuf messages.
-
-    After 7 bytes of a header, blocks of 32 KiB are filled with pieces: checksum, length, kind (1
-    whole, 2 first, 3 middle, 4 last), content.
-    """
-    message = importlib.import_module("wandb.proto.wandb_internal_pb2").Record
-    content, at, record = path.read_bytes(), 7, b""
-    while at + 7 <= len(content):
-        if 2**15 - at % 2**15 < 7:
-            at += 2**15 - at % 2**15
-            continue
-        _, length, kind = struct.unpack_from("<IHB", content, at)
-        record += content[at + 7 : at + 7 + length]
-        at += 7 + length
-        if kind in (1, 4):
-            yield message.FromString(record)
-            record = b""
-
-
-def read_to_the_end(path):
-    """Another process writes the file, and may be a moment behind."""
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        messages = list(wandb_records(path))
-        if messages and messages[-1].WhichOneof("record_type") == "exit":
-            return messages
-        time.sleep(0.1)
-    raise AssertionError("the run was not written to its end")
-
-
-def test_wandb_offline_reads_back(run, tmp_path):
-    pytest.importorskip("wandb")
-    loggers = make_loggers({"wandb": {"project": "tried"}}, run)
-    loggers.log(record(1, loss=0.5))
-    loggers.log(record(2, loss=0.25))
-    loggers.finish({"return": 1.5})
-    (path,) = tmp_path.glob("wandb/offline-run-*/run-*.wandb")
-    messages = read_to_the_end(path)
-    history, summary, runs = [], {}, []
-    for message in messages:
-        if message.WhichOneof("record_type") == "history":
-            items = message.history.item
-            row = {i.key or i.nested_key[0]: json.loads(i.value_json) for i in items}
-            history.append((row["_step"], row["loss"], row["update"]))
-        elif message.WhichOneof("record_type") == "summary":
-            summary |= {i.key: json.loads(i.value_json) for i in message.summary.update}
-        elif message.WhichOneof("record_type") == "run":
-            runs.append((message.run.project, message.run.display_name))
-    assert history == [(10, 0.5, 1), (20, 0.25, 2)]
-    assert summary["return"] == 1.5
-    assert runs[0] == ("tried", "try")
-
-
-def test_neptune_offline_reads_back(run, tmp_path):
-    pytest.importorskip("neptune")
-    queues = importlib.import_module("neptune.core.components.queue.disk_queue")
-    operation = importlib.import_module("neptune.internal.operation").Operation
-    loggers = make_loggers({"neptune": None}, run)
-    loggers.log(record(1, loss=0.5))
-    loggers.log(record(2, loss=0.25))
-    loggers.finish({"return": 1.5})
-    (folder,) = tmp_path.glob(".neptune/offline/run__*")
-    read = []
-    lock = threading.RLock()
-    with queues.DiskQueue(folder, operation.to_dict, operation.from_dict, lock) as queue:
-        while (element := queue.get()) is not None:
-            read.append(element.obj)
-    losses = [v for o in read if o.path == ["training", "loss"] for v in o.values]
-    assert [(v.step, v.value) for v in losses] == [(10, 0.5), (20, 0.25)]
-    values = {"/".join(o.path): getattr(o, "value", None) for o in read}
-    assert values["summary/return"] == 1.5
-    assert values["config/gamma"] == 0.99
-    assert values["sys/name"] == "try"
-    assert "NEPTUNE_DATA_DIRECTORY" not in os.environ
-
-
-def test_neptunes_debug_mode_writes_nothing(run, tmp_path):
-    pytest.importorskip("neptune")
-    warnings = []
-    logger = LOGGERS["neptune"](run, mode="debug")
-    loggers = Loggers([("neptune", logger)], warnings.append)
-    loggers.log(record(1, loss=0.5))
-    loggers.finish({"return": 1.5})
-    assert not warnings
-    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 def test_the_curve_is_drawn_from_whatever_there_is(tmp_path):

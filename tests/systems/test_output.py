@@ -11,7 +11,7 @@ from rich.progress import Progress
 
 from systems.utils import output
 from systems.utils.output import SafeStream, echo, make_console, protect_standard_streams
-from tests.systems.test_training import train_for
+from tests.systems.short_runs import train_for
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -24,8 +24,8 @@ from systems.training import devices
 from systems.training.devices import ProcessError
 from systems.training.loop import train
 from tests.systems.conftest import mesh_of
+from tests.systems.short_runs import UPDATES, train_for
 from tests.systems.test_train_command import CACHE, ROOT
-from tests.systems.test_training import UPDATES, train_for
 
 ENVIRONMENT = (
     "env=digits_cnn2", "network=mlp", "env.network_options={widths: [8]}", "env.train_size=128",

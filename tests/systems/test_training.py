@@ -1,5 +1,6 @@
+"""What a training leaves in its folder, and how it goes on from there."""
+
 import errno
-import json
 import os
 import random
 import shutil
@@ -10,7 +11,6 @@ import time
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -19,20 +19,15 @@ from systems.loggers.jsonl import read_records
 from systems.policy.policy import load_policy, save_policy
 from systems.ppo import rec_ippo
 from systems.training import run as runs
-from systems.training.loop import TrainResult, train
-from systems.utils.errors import StorageError, TrainingDivergedError
+from systems.training.loop import TrainResult
+from systems.utils.errors import StorageError
 from tests.systems.conftest import small_config
+from tests.systems.short_runs import UPDATES, train_for
 from tests.toys import Recall
 
 ROOT = Path(__file__).resolve().parents[2]
-UPDATES = 6
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
-
-
-def train_for(updates: int, folder: Path | None = None, **options) -> TrainResult:
-    config = small_config(total_timesteps=64 * updates)
-    return train(Recall(), config, output_dir=folder, **options)
 
 
 def without_times(records):
@@ -133,15 +128,16 @@ KILLED = f"""
 import sys, time
 import tests.conftest
 from pathlib import Path
-from tests.systems import test_training as t
+from systems.loggers import LOGGERS
+from tests.systems.short_runs import train_for
 class Slow:
     def __init__(self, run): pass
     def log(self, record): time.sleep(0.1)
     def finish(self, summary): pass
-t.LOGGERS.add("slow", Slow)
+LOGGERS.add("slow", Slow)
 folder, loggers = Path(sys.argv[1]), {{"jsonl": None, "slow": None}}
 resume = (folder / "checkpoints").exists()
-t.train_for({UPDATES}, folder, checkpoint_every=1, loggers=loggers, resume=resume)
+train_for({UPDATES}, folder, checkpoint_every=1, loggers=loggers, resume=resume)
 """
 
 
@@ -237,32 +233,6 @@ def test_a_folder_with_a_run_is_not_written_to(uninterrupted):
     assert before == {p: p.stat().st_mtime_ns for p in uninterrupted.folder.rglob("*")}
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"resume": True}, "resume needs output_dir"),
-        ({"loggers": {"jsonl": None}}, r"loggers \['jsonl'\] write files"),
-        ({"loggers": {"consol": None}}, r"\['consol'\]"),
-        ({"keep": 0}, "keep=0; it must be a whole number of at least 1"),
-        ({"seed": -1}, "seed=-1; it must be a whole number from 0"),
-        ({"seed": "abc"}, "seed='abc'; it must be a whole number from 0"),
-        ({"resume": 1}, "resume=1; it must be true or false"),
-        ({"checkpont_every": 1}, "'checkpont_every' .*mean 'checkpoint_every'"),
-        ({"checkpoint_every": 0}, "checkpoint_every=0"),
-        ({"system": "ppo"}, "unknown system 'ppo'"),
-    ],
-)
-def test_bad_arguments_are_refused_before_training(options, message):
-    with pytest.raises(ValueError, match=message):
-        train_for(UPDATES, **options)
-
-
-def test_a_folder_that_cannot_be_made_is_refused_before_training(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(StorageError, match=r"could not write .*file/run: Not a directory"):
-        train_for(UPDATES, tmp_path / "file" / "run")
-
-
 @pytest.mark.parametrize("resume", [False, True])
 def test_a_folder_that_is_read_only_is_refused_before_training(
     uninterrupted, tmp_path, monkeypatch, resume
@@ -276,57 +246,3 @@ def test_a_folder_that_is_read_only_is_refused_before_training(
     folder = uninterrupted.folder if resume else tmp_path
     with pytest.raises(StorageError, match=r"could not write .*: Read-only file system; nothing"):
         train_for(UPDATES, folder, resume=resume, loggers={})
-
-
-@pytest.mark.skipif(not Path("/proc/self/fdinfo").is_dir(), reason="needs Linux's /proc")
-def test_a_folder_in_which_nothing_can_be_made_is_refused_before_training():
-    with pytest.raises(StorageError, match=r"could not write /proc/self/fdinfo: "):
-        train_for(UPDATES, Path("/proc/self/fdinfo"), loggers={})
-
-
-def test_a_disk_that_fills_up_leaves_the_checkpoint_before(tmp_path, monkeypatch):
-    real = runs.checkpoints._digests
-
-    def full(path):
-        if "00000004" in str(path):
-            raise OSError(28, "No space left on device")
-        return real(path)
-
-    monkeypatch.setattr(runs.checkpoints, "_digests", full)
-    with pytest.raises(StorageError, match="No space left on device"):
-        train_for(UPDATES, tmp_path, checkpoint_every=2)
-    monkeypatch.undo()
-    assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["update_00000002"]
-    assert train_for(UPDATES, tmp_path, resume=True).records[-1]["update"] == UPDATES
-
-
-def test_gives_up_after_too_many_updates_that_are_not_finite(tmp_path, monkeypatch):
-    class Poison(Recall):
-        def step(self, state, action):
-            state, timestep = super().step(state, action)
-            return state, timestep.replace(reward=jnp.full_like(timestep.reward, jnp.nan))
-
-    finished = []
-
-    class Open:
-        def __init__(self, run):
-            pass
-
-        def log(self, record):
-            assert not finished
-
-        def finish(self, summary):
-            finished.append(summary["status"])
-
-    monkeypatch.setitem(LOGGERS._members, "open", Open)
-    loggers = {"jsonl": None, "open": None}
-    with pytest.raises(TrainingDivergedError, match=r"3 updates in a row .* are in .*Try lower"):
-        train(Poison(), small_config(), output_dir=tmp_path, max_skipped_updates=3, loggers=loggers)
-    assert [status.partition(":")[0] for status in finished] == ["failed"]
-    assert "TrainingDivergedError" in finished[0]
-    records = read_records(tmp_path / "metrics.jsonl")
-    assert [r["skipped_updates"] for r in records] == [1, 2, 3]
-    assert np.isnan(records[0]["reward"])
-    json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[0], parse_constant=pytest.fail)
-    policy = load_policy(tmp_path)
-    assert all(np.isfinite(x).all() for x in jax.tree.leaves(policy.params))
