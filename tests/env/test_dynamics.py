@@ -120,8 +120,7 @@ def test_rates_stay_within_the_bounds_that_agents_are_given():
     for actions, expected in (((0, 0), (1e-5, 1e-5)), ((0, 1), (1e-5, 1e-2)),
                               ((1, 1), (1e-2, 0.03)), ((2, 2), (1e-5, 3e-5))):  # fmt: skip
         state = state.replace(
-            controls=state.controls
-            | {"learning_rate": env.rates_after(state, actions_of(env, *actions))}
+            controls=state.controls | env.controls_after(state, actions_of(env, *actions))
         )
         np.testing.assert_allclose(state.controls["learning_rate"], expected, rtol=1e-5)
 

@@ -54,7 +54,7 @@ def test_it_acts_on_every_network(policy, network):
     )
     assert action.shape == (env.num_agents,)
     state = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), state)
-    rates = env.rates_after(state, action)
+    rates = env.controls_after(state, action)["learning_rate"]
     assert bool(jnp.all((rates >= np.float32(LOWEST)) & (rates <= np.float32(HIGHEST))))
 
 
