@@ -22,6 +22,11 @@ def input_spec_for(network: str) -> InputSpec:
     return IMAGES
 
 
+def dataset_for(network: str) -> str:
+    """A dataset that every machine has and whose inputs the network takes."""
+    return "digits" if input_spec_for(network) is IMAGES else "text"
+
+
 def random_inputs(spec: InputSpec, num_examples: int, seed: int = 0) -> Array:
     """Examples as a network takes them."""
     key, shape = jax.random.key(seed), spec.batch(num_examples).shape

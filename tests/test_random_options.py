@@ -18,6 +18,7 @@ from ganno.options import Arguments
 from ganno_env import NetworkTraining, datasets, make_env
 from ganno_env.networks import build
 from ganno_env.registration import OPTIONS
+from ganno_env.types import InputSpec
 from systems.options.commands import (
     EvaluateOptions,
     LearningOptions,
@@ -45,7 +46,10 @@ ODD = [
 GOOD: dict[str, list[Any]] = {
     "network": ["cnn2", "mlp", "cnn3"],
     "network_options": [{"width": 0.25}, {"width": np.float32(0.25)}, {"lowering": "matmul"}, None],
-    "optimiser": ["adam", "sgd", "lamb", "lion"],
+    "optimiser": ["adam", "sgd", {"name": "lamb", "b1": 0.8}, {"name": "lion"}],
+    "controls": [["learning_rate"], ("weight_decay",), ["learning_rate", "momentum"]],
+    "initial_controls": [{"momentum": 0.5}, {"momentum": [0.1, 0.5]}, None],
+    "task": ["image_classification", None],
     "actions": [["noop", "*1.1"], ["noop", "=0.1", "+0.001"]],
     "features": ["paper", "log", ["progress"], ["learning_rate", "layer_type"]],
     "reward": ["accuracy", "loss_gain"],
@@ -99,13 +103,13 @@ class Target:
 def _targets() -> dict[str, Target]:
     env = small_env()
     environment = tuple(OPTIONS.options)
-    own = tuple(Arguments.of(NetworkTraining, ("dataset", "network")).options)
+    own = tuple(Arguments.of(NetworkTraining, ("task", "network")).options)
     load = ("data_dir", "train_size", "validation_size", "test_size", "seed")
     experiment = {"report": "table", "title": "t", "methods": ["constant"], "seeds": [0]}
     experiment |= {"learning_rates": [0.1], "weight_decays": [0.1]}
 
     def network(name: str) -> Callable[..., Any]:
-        return lambda **given: build(name, (8, 8, 1), 10, given)
+        return lambda **given: build(name, InputSpec((8, 8, 1)), 10, given)
 
     def options(kind: Any, **always: Any) -> Target:
         return Target(lambda **given: kind.parse(given), tuple(kind.options()), always)
@@ -114,7 +118,7 @@ def _targets() -> dict[str, Target]:
     return {
         "make_env": Target(make_env, environment, ARGUMENTS),
         "NetworkTraining": Target(
-            lambda **given: NetworkTraining(env.task.data, env.network, **given),
+            lambda **given: NetworkTraining(env.task, env.network, **given),
             own,
             {name: ARGUMENTS[name] for name in ("batch_size", "updates_per_step", "epochs")},
         ),

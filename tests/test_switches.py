@@ -19,7 +19,7 @@ from ganno_env.optimisers import OPTIMISERS
 from systems.policy.policy import make_policy
 from systems.ppo.config import PPOConfig
 from systems.ppo.rec_ippo import make_learner
-from tests.inputs import IMAGES, input_spec_for
+from tests.inputs import dataset_for
 from tests.small import small_env
 from tests.toys import Recall
 
@@ -71,9 +71,8 @@ def play(env, key):
 
 @pytest.mark.parametrize("network", NETWORKS)
 def test_every_network_is_traced_under_both(network):
-    dataset = "digits" if input_spec_for(network) == IMAGES else "text"
     env = small_env(
-        dataset=dataset,
+        dataset=dataset_for(network),
         network=network,
         network_options={"width": 0.05},
         features=tuple(FEATURES),

@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 from ganno_env.networks import NETWORKS
 from ganno_env.rewards import REWARDS
 from tests.env.acting import actions_of
+from tests.inputs import dataset_for
 from tests.small import small_env
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
@@ -50,6 +51,7 @@ def test_doing_nothing_earns_nothing_after_a_schedule():
 @pytest.mark.parametrize("network", NETWORKS)
 def test_doing_nothing_earns_exactly_nothing(network):
     env = small_env(
+        dataset=dataset_for(network),
         network=network,
         network_options={"width": 0.0625},
         updates_per_step=2,

@@ -80,7 +80,7 @@ def test_every_column_equals_optax_and_numpy(network):
 
 
 def test_the_paper_sees_what_its_appendix_lists():
-    assert set(FEATURE_SETS["paper"]) == {
+    assert set(resolve_features("paper")) == {
         "train_accuracy", "validation_accuracy", "train_loss", "validation_loss", "non_finite",
         "progress", "loss_ratio", "initial_learning_rate", "initial_weight_decay",
         "learning_rate", "previous_action", "layer_type", "layer_depth", "trust_ratio",
@@ -91,7 +91,7 @@ def test_the_paper_sees_what_its_appendix_lists():
 def test_the_ablations_are_feature_sets():
     assert small_env(features="learning_rate_only").feature_names == ("learning_rate",)
     assert small_env(features="progress_only").feature_names == ("progress",)
-    assert not any(FEATURES[name].layerwise for name in FEATURE_SETS["global"])
+    assert not any(FEATURES[name].layerwise for name in resolve_features("global"))
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_a_rate_of_zero_has_a_logarithm():
 def test_a_feature_of_ones_own_is_a_function_and_a_line(monkeypatch):
     """And is finite and within limits whatever it gives; integers and flags serve as numbers."""
     members = {
-        "broken": Feature(lambda view: view.state.step_count / 0, layerwise=False),
+        "broken": Feature(lambda context: context.step_count / 0, layerwise=False),
         "wild": Feature(lambda view: jnp.full((2,), -jnp.inf), layerwise=True, limits=(-3.0, 2.0)),
         "pair": Feature(
             lambda view: jnp.array([[1, 0], [0, 1]]) == 1,

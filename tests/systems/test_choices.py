@@ -17,6 +17,7 @@ from ganno_env.datasets import DATASETS
 from ganno_env.networks import NETWORKS
 from ganno_env.registration import by_name
 from systems import train
+from tests.inputs import dataset_for
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = ["env.train_size=200", "env.validation_size=40", "env.test_size=40", "env.epochs=4"]
@@ -53,7 +54,7 @@ def test_ids_are_environments_too():
 
 @pytest.mark.parametrize("network", list(NETWORKS))
 def test_every_network_is_found_and_its_run_named_after_it(work, network):
-    dataset = "text" if network == "transformer" else "digits"
+    dataset = dataset_for(network)
     train.main([*TINY, f"env.dataset={dataset}", f"network={network}", "system=rec_mappo"])
     (folder,) = Path("runs").iterdir()
     assert folder.name.startswith(f"{dataset}_{network}-rec_mappo-")

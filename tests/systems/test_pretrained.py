@@ -15,6 +15,7 @@ from systems.experiments.agents import AGENTS, as_method
 from systems.options.experiment import AgentsSpec
 from systems.policy.policy import PRETRAINED, load_policy, policy_file
 from systems.ppo.config import PPOConfig
+from tests.inputs import dataset_for
 from tests.small import ARGUMENTS
 
 LARGEST = 2**20
@@ -42,7 +43,7 @@ def test_it_acts_on_every_network(policy, network):
     """And keeps every layer's rate within the bounds that it was trained with, also from 0."""
     env = make_env(
         **inherit(
-            ARGUMENTS | {"network": network, "learning_rate": 0.0},
+            ARGUMENTS | {"dataset": dataset_for(network), "network": network, "learning_rate": 0.0},
             policy.information["environment"],
         )
     )
