@@ -32,11 +32,13 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-lint: setup ## ruff, the type checker and the import contracts
+lint: setup ## ruff, the type checker, the import contracts, dead code and duplicates
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/vulture
+	$(BIN)/pylint ganno ganno_env systems benchmarks
 
 format: setup ## rewrites the code as ruff would have it
 	$(BIN)/ruff check --fix

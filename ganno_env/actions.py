@@ -10,7 +10,7 @@ from typing import TypeAlias
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Num
 
 from ganno_env.controls import Control, clip
 from ganno_env.types import Controls
@@ -55,7 +55,7 @@ class ActionSet:
     def __len__(self) -> int:
         return len(self.names)
 
-    def legal(self, actions: Int[Array, " agents"]) -> Int[Array, " agents"]:
+    def legal(self, actions: Num[Array, " agents"]) -> Int[Array, " agents"]:
         """The actions, with the no-op for any number that is none; see `legal`."""
         return legal(actions, len(self))
 
@@ -133,7 +133,7 @@ class JointActions:
     def __len__(self) -> int:
         return int(np.prod(self.sizes))
 
-    def legal(self, actions: Int[Array, " agents"]) -> Int[Array, " agents"]:
+    def legal(self, actions: Num[Array, " agents"]) -> Int[Array, " agents"]:
         """The actions, with the no-op for any number that is none; see `legal`."""
         return legal(actions, len(self))
 
@@ -167,7 +167,7 @@ class JointActions:
         return {**values, **clipped}
 
 
-def legal(actions: Int[Array, " agents"], number: int) -> Int[Array, " agents"]:
+def legal(actions: Num[Array, " agents"], number: int) -> Int[Array, " agents"]:
     """The actions of `number` there are, with the no-op for any that is none of them.
 
     Compiled code cannot raise.

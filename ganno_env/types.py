@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
 LayerKind: TypeAlias = Literal["linear", "convolutional", "attention"]
@@ -29,8 +30,8 @@ NetworkState: TypeAlias = dict[str, dict[str, Array]]
 """What a network keeps but does not learn, such as batch norm's running statistics. Often empty."""
 
 
-Controls: TypeAlias = dict[str, Float[Array, " L"]]
-"""Each hyperparameter's value for each layer, by the control's name."""
+Controls: TypeAlias = dict[str, Float[Array, "*updates L"]]
+"""Each hyperparameter's value for each layer, or update and layer, by the control's name."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -258,7 +259,7 @@ class State:
 
 @chex.dataclass(frozen=True)
 class RunRecord:
-    """One supervised run under some controller, step by step (T steps of tau updates each).
+    """One supervised run under some controller, on the host (T steps of tau updates each).
 
     Attributes:
         controls: the learning rate, and each other control that agents set, by name: each layer's
@@ -270,12 +271,12 @@ class RunRecord:
         others: the task's further metrics on the validation split, by name.
     """
 
-    controls: dict[str, Float[Array, "T L"]]
-    actions: Int[Array, "T agents"]
-    train_loss: Float[Array, " T"]
-    train_accuracy: Float[Array, " T"]
-    validation_loss: Float[Array, " T"]
-    validation_accuracy: Float[Array, " T"]
-    test_accuracy: Float[Array, " M"]
-    seconds: Float[Array, ""]
-    others: dict[str, Float[Array, " T"]] = dataclasses.field(default_factory=dict)
+    controls: dict[str, Float[np.ndarray, "T L"]]
+    actions: Int[np.ndarray, "T agents"]
+    train_loss: Float[np.ndarray, " T"]
+    train_accuracy: Float[np.ndarray, " T"]
+    validation_loss: Float[np.ndarray, " T"]
+    validation_accuracy: Float[np.ndarray, " T"]
+    test_accuracy: Float[np.ndarray, " M"]
+    seconds: Float[np.ndarray, ""]
+    others: dict[str, Float[np.ndarray, " T"]] = dataclasses.field(default_factory=dict)

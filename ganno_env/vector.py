@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import chex
 import jax
@@ -15,6 +15,7 @@ from ganno_env.types import Observation, PRNGKey
 Tree = TypeVar("Tree")
 
 
+@runtime_checkable
 class MultiAgentEnvironment(Protocol):
     """What is asked of an environment; Jumanji's multi-agent ones are such (N agents).
 

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Real
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure, SubFigure
@@ -30,6 +30,7 @@ MOST_COLUMNS = 2
 COMPRESSED = 0.25
 """How high what is further below is drawn, relative to what is above."""
 
+Numbers = Real[np.ndarray, "*N"] | float
 Runs = Mapping[str, Episode]
 
 
@@ -135,10 +136,10 @@ def _scale(axis: Axes, rows: Sequence[Row]) -> Patch | None:
     compressed = low < 2 * bend - high
     factor = COMPRESSED * (high - bend) / (bend - low) if compressed else 1.0
 
-    def forward(value: Float[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
+    def forward(value: Numbers) -> Numbers:
         return np.where(value < bend, bend + (value - bend) * factor, value)
 
-    def inverse(value: Float[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
+    def inverse(value: Numbers) -> Numbers:
         return np.where(value < bend, bend + (value - bend) / factor, value)
 
     if compressed:

@@ -92,21 +92,18 @@ def _decide(
 
 def _made_up_state(env: NetworkTraining, step: int) -> State:
     """A state as of `step`, of the right shapes, whose small numbers are arbitrary."""
-    shapes = _state_shapes(env)
     random = np.random.default_rng(step)
 
-    def fill(leaf: jax.ShapeDtypeStruct) -> np.ndarray:
-        if np.issubdtype(leaf.dtype, np.floating):
-            return random.uniform(0.1, 0.9, leaf.shape).astype(leaf.dtype)
-        return random.integers(0, env.action_dim, leaf.shape).astype(leaf.dtype)
+    def fill(path: tuple[Any, ...], leaf: jax.ShapeDtypeStruct) -> Array:
+        if path[0].name == "inner":  # a network's parameters are many, and nobody sees them
+            return jnp.zeros(leaf.shape, leaf.dtype)
+        if jnp.issubdtype(leaf.dtype, jnp.floating):
+            return jnp.asarray(random.uniform(0.1, 0.9, leaf.shape), leaf.dtype)
+        return jnp.asarray(random.integers(0, env.action_dim, leaf.shape), leaf.dtype)
 
-    # A network's parameters are many, and nobody sees them.
-    zeros = jax.tree.map(
-        lambda leaf: np.broadcast_to(np.zeros((), leaf.dtype), leaf.shape), shapes.inner
-    )
-    state = jax.tree.map(fill, dataclasses.replace(shapes, inner=None))
-    inner = dataclasses.replace(zeros, num_updates=np.int32(step * env.updates_per_step))
-    return dataclasses.replace(state, inner=inner, step_count=np.int32(step))
+    state = jax.tree.map_with_path(fill, _state_shapes(env))
+    inner = dataclasses.replace(state.inner, num_updates=jnp.int32(step * env.updates_per_step))
+    return dataclasses.replace(state, inner=inner, step_count=jnp.int32(step))
 
 
 @functools.lru_cache(maxsize=4)
@@ -129,7 +126,9 @@ def _updates(optimiser: Optimiser) -> str:
     def update(carry: tuple[Any, Any], gradient: Any) -> tuple[tuple[Any, Any], Any]:
         params, state = carry
         grads = {"layer": {"kernel": gradient}}
-        direction, state = transformation.update(grads, state, params, value=jnp.float32(1))
+        # As in the supervised loop: optax's own arithmetic mixes types.
+        with jax.numpy_dtype_promotion("standard"):
+            direction, state = transformation.update(grads, state, params, value=jnp.float32(1))
         params = jax.tree.map(lambda p, d: p - RATE * d, params, direction)
         return (params, state), direction
 

@@ -197,7 +197,7 @@ def _grid(count: int, columns: int, height: float, title: str) -> tuple[Figure, 
     return figure, axes[:count]
 
 
-def _rates(runs: Mapping[str, Episode]) -> list[Float[np.ndarray, " N"]]:
+def _rates(runs: Mapping[str, Episode]) -> list[Float[np.ndarray, " _"]]:
     return [np.ravel(episode.rates[1]) for episode in runs.values()]
 
 

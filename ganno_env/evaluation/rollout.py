@@ -169,7 +169,7 @@ class GridRunner:
         mesh = jax.make_mesh((len(devices),), (RUNS,), (AxisType.Auto,), devices=devices)
         size += -size % len(devices)
         rows = self._episodes(group, mesh, [*specs, *[specs[-1]] * (size - len(specs))])
-        seconds = jnp.float32((time.monotonic() - began) / len(specs))
+        seconds = np.asarray((time.monotonic() - began) / len(specs), np.float32)
         return [
             RunRecord(**jax.tree.map(lambda column, i=i: column[i], rows), seconds=seconds)
             for i in range(len(specs))

@@ -49,12 +49,13 @@ def _batched_by(batch: Batch, function: Function) -> Function:
         run = jax.custom_batching.custom_vmap(lifted)
 
         @run.def_vmap
-        def rule(axis_size: int, batched: list[Any], *given: Any) -> Any:
+        def rule(_axis_size: int, batched: list[Any], *given: Any) -> Any:
             leaves, tree = jax.tree.flatten(given)
             varies = jax.tree.leaves(batched)
             for i, constant in enumerate(constants):
                 # An array that is there already is the same in each replica.
-                if varies[i] and not isinstance(constant, jax.core.Tracer):
+                is_there = not isinstance(constant, jax.core.Tracer)  # noqa: TID251
+                if varies[i] and is_there:
                     leaves[i], varies[i] = constant, False
 
             def one(varying: list[Any]) -> Any:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Int, UInt32
+from jaxtyping import Array, Int32, UInt32
 
 from ganno_env.types import PRNGKey
 
@@ -22,8 +22,8 @@ MAX_POSITION = 2**31 - 1
 
 
 def example_indices(
-    key: PRNGKey, start: Int[Array, ""], count: int, num_examples: int
-) -> Int[Array, " count"]:
+    key: PRNGKey, start: UInt32[Array, ""], count: int, num_examples: int
+) -> Int32[Array, " count"]:
     """Which examples stand at positions start, ..., start + count - 1 of the endless stream.
 
     The stream is the concatenation of one permutation of all examples after another, so every

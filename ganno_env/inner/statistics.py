@@ -35,5 +35,5 @@ def _flat(layer: LayerParams) -> Float[Array, " P"]:
     return jnp.concatenate([leaf.reshape(-1) for leaf in jax.tree.leaves(layer)])
 
 
-def _norms(vectors: list[Float[Array, " P"]]) -> Float[Array, " L"]:
+def _norms(vectors: list[Float[Array, " _"]]) -> Float[Array, " L"]:
     return jnp.stack([jnp.linalg.norm(v) for v in vectors])

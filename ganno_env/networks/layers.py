@@ -12,7 +12,7 @@ on accelerators it stays a convolution, which their libraries do best.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, Literal, TypeAlias, get_args
+from typing import Annotated, Literal, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +23,6 @@ from pydantic import Field
 from ganno_env.types import LayerParams, PRNGKey
 
 Lowering: TypeAlias = Literal["matmul", "convolution"]
-LOWERINGS: tuple[Lowering, ...] = get_args(Lowering)
 LoweringOption: TypeAlias = Literal["auto", "matmul", "convolution"]
 
 LARGEST_SIZE = 2**16

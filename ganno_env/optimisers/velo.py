@@ -104,7 +104,7 @@ def _with_decay(
     """The library's update after weight decay has joined the gradient and the loss."""
 
     def update(
-        gradient: Params, state: Any, params: Params, *, value: Float[Array, ""], **unused: Any
+        gradient: Params, state: Any, params: Params, *, value: Float[Array, ""], **_: Any
     ) -> tuple[Params, Any]:
         decay = scale_layers(params, weight_decay)
         # It asks for a key, and draws nothing.

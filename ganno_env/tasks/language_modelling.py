@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Int32
+from jaxtyping import Array, Float, Int32, Integer
 
 from ganno_env.tasks.measures import check_fit, correct, cross_entropy
 from ganno_env.types import Dataset, InputSpec, Metric, Task
@@ -31,13 +31,13 @@ def language_modelling(dataset: Dataset) -> Task:
     )
 
 
-def _prepare(tokens: Int[Array, "N T"]) -> Int32[Array, "N T"]:
+def _prepare(tokens: Integer[Array, "N T"]) -> Int32[Array, "N T"]:
     return tokens.astype(jnp.int32)
 
 
-def _loss(logits: Float[Array, "N T K"], targets: Int[Array, "N T"]) -> Float[Array, " N"]:
+def _loss(logits: Float[Array, "N T K"], targets: Integer[Array, "N T"]) -> Float[Array, " N"]:
     return cross_entropy(logits, targets).mean(1)
 
 
-def _accuracy(logits: Float[Array, "N T K"], targets: Int[Array, "N T"]) -> Float[Array, " N"]:
+def _accuracy(logits: Float[Array, "N T K"], targets: Integer[Array, "N T"]) -> Float[Array, " N"]:
     return correct(logits, targets).mean(1)

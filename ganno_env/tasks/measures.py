@@ -5,12 +5,14 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Integer
 
 from ganno_env.types import Dataset
 
 
-def cross_entropy(logits: Float[Array, "... K"], targets: Int[Array, "..."]) -> Float[Array, "..."]:
+def cross_entropy(
+    logits: Float[Array, "... K"], targets: Integer[Array, "..."]
+) -> Float[Array, "..."]:
     """The cross-entropy of each target, in nats.
 
     The targets are one-hot because their gradient is a subtraction; an index's is a scatter.
@@ -20,7 +22,7 @@ def cross_entropy(logits: Float[Array, "... K"], targets: Int[Array, "..."]) -> 
     )
 
 
-def correct(logits: Float[Array, "... K"], targets: Int[Array, "..."]) -> Float[Array, "..."]:
+def correct(logits: Float[Array, "... K"], targets: Integer[Array, "..."]) -> Float[Array, "..."]:
     """1 where the largest logit is the target's, else 0; one that is no number is never right.
 
     The cross-entropy is the one that the loss has computed: XLA makes one of the two.

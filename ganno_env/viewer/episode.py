@@ -38,7 +38,7 @@ class Episode(NamedTuple):
     initial_controls: dict[str, Float[np.ndarray, " L"]]
 
     @property
-    def edges(self) -> Float[np.ndarray, " T+1"]:
+    def edges(self) -> Float[np.ndarray, " {len(self.updates)}+1"]:
         """Where each step begins, and where the last ends; one state alone is one update wide."""
         if len(self.updates) == 1:
             return self.updates[0] + np.array([-0.5, 0.5])
@@ -47,7 +47,7 @@ class Episode(NamedTuple):
         return np.concatenate([[max(start, 0)], self.updates]).astype(float)
 
     @property
-    def rates(self) -> tuple[Float[np.ndarray, " N+1"], Float[np.ndarray, "N L"]]:
+    def rates(self) -> tuple[Float[np.ndarray, " N"], Float[np.ndarray, "N-1 L"]]:
         """The learning rate's `values`."""
         return self.values(LEARNING_RATE.name)
 
@@ -57,7 +57,7 @@ class Episode(NamedTuple):
         edges = [self.values(name)[0] for name in self.controls]
         return min(edge[0] for edge in edges), edges[0][-1]
 
-    def values(self, name: str) -> tuple[Float[np.ndarray, " N+1"], Float[np.ndarray, "N L"]]:
+    def values(self, name: str) -> tuple[Float[np.ndarray, " N"], Float[np.ndarray, "N-1 L"]]:
         """The edges between which a control's values held, and the values in each layer.
 
         Initial values are drawn as if they had held for a step before the first update.

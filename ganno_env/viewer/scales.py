@@ -35,7 +35,7 @@ def is_logarithmic(values: Float[np.ndarray, "..."], name: str) -> bool:
     return bool(shown.size) and bool(shown.max() >= WIDE_VALUES * shown.min())
 
 
-def scale_values(axis: Axes, values: Float[np.ndarray, "T L"], name: str) -> None:
+def scale_values(axis: Axes, values: Float[np.ndarray, "..."], name: str) -> None:
     """An axis for a control's values, by decades or even."""
     if is_logarithmic(values, name):
         scale_rates(axis, values)
@@ -47,7 +47,7 @@ def scale_values(axis: Axes, values: Float[np.ndarray, "T L"], name: str) -> Non
     axis.yaxis.set_major_formatter("{x:g}")
 
 
-def scale_rates(axis: Axes, rates: Float[np.ndarray, "T L"]) -> None:
+def scale_rates(axis: Axes, rates: Float[np.ndarray, "..."]) -> None:
     """A logarithmic axis of a few decades, with 0 at the bottom where some rate is below them."""
     rates = np.asarray(rates, np.float64)  # decades in single precision would be none to matplotlib
     positive = rates[rates > 0]

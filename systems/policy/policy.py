@@ -61,7 +61,7 @@ class Policy:
         self,
         hidden: Float[Array, "N H"],
         observation: Observation,
-        done: Bool[Array, ""],
+        done: Bool[Array, ""] | bool,
         key: PRNGKey,
         greedy: bool | None = None,
     ) -> tuple[Float[Array, "N H"], Int[Array, " N"]]:
@@ -236,7 +236,7 @@ def _parse(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Polic
     )
 
 
-def _own_copy(x: Array) -> Array:
+def _own_copy(x: Array | np.ndarray) -> Array:
     # On one device and not donated to the next update, as the learner's own arrays are.
     return jnp.asarray(np.array(x))
 

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Shaped
 
 Tree = TypeVar("Tree")
 
@@ -67,7 +67,7 @@ def to_sequences(rollout: Tree, sequence_length: int) -> Tree:
 
 
 def sequence_starts(
-    rollout: Float[Array, "T E *rest"], sequence_length: int
-) -> Float[Array, "S *rest"]:
+    rollout: Shaped[Array, "T E *rest"], sequence_length: int
+) -> Shaped[Array, "S *rest"]:
     """What a rollout had at the first step of each sequence of `to_sequences`, in its order."""
     return to_sequences(rollout, sequence_length)[0]

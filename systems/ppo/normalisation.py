@@ -52,7 +52,7 @@ def normalised_features(env: Any) -> tuple[bool, ...]:
 
 def update_statistics(
     statistics: RunningStatistics,
-    batch: Float[Array, "... *S"],
+    batch: Float[Array, "..."],
     normalised: Sequence[bool] | bool = True,
 ) -> RunningStatistics:
     """Adds a batch (any leading axes, at least one sample) by Chan's parallel formula.
@@ -95,7 +95,7 @@ def standard_deviation(statistics: RunningStatistics) -> Float[Array, "*S"]:
     return jnp.where(deviation > SMALLEST_RELATIVE_STD * jnp.abs(statistics.mean), deviation, 0.0)
 
 
-def normalise(statistics: RunningStatistics, x: Float[Array, "... *S"]) -> Float[Array, "... *S"]:
+def normalise(statistics: RunningStatistics, x: Float[Array, "*B"]) -> Float[Array, "*B"]:
     """`(x - mean) / std`, and 0 where nothing ever varied: there is no unit to measure `x` in."""
     deviation = standard_deviation(statistics)
     varies = deviation > 0
@@ -103,8 +103,8 @@ def normalise(statistics: RunningStatistics, x: Float[Array, "... *S"]) -> Float
 
 
 def normalise_observations(
-    statistics: RunningStatistics, x: Float[Array, "... *S"], limit: float | None
-) -> Float[Array, "... *S"]:
+    statistics: RunningStatistics, x: Float[Array, "*B"], limit: float | None
+) -> Float[Array, "*B"]:
     """As `normalise`, but finite whatever `x` is, and within `[-limit, limit]` if there is a limit.
 
     A limit matters where a network in use shows what none in training did, such as norms of layers
@@ -115,7 +115,7 @@ def normalise_observations(
     return normalised if limit is None else jnp.clip(normalised, -limit, limit)
 
 
-def denormalise(statistics: RunningStatistics, x: Float[Array, "... *S"]) -> Float[Array, "... *S"]:
+def denormalise(statistics: RunningStatistics, x: Float[Array, "*B"]) -> Float[Array, "*B"]:
     """The inverse of `normalise`; the mean where nothing ever varied."""
     return x * standard_deviation(statistics) + statistics.mean
 

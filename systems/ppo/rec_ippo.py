@@ -88,7 +88,6 @@ def make_learner(
             donate_argnums=(0,),
             data_sharding=everywhere,
         ),
-        sharding=sharding,
     )
 
 

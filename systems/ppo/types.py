@@ -7,7 +7,7 @@ S sequences.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, no_type_check
 
 import chex
 from jaxtyping import Array, Bool, Float, Int
@@ -58,6 +58,7 @@ class Acting:
     hidden: Float[Array, "E N H"]
 
 
+@no_type_check  # at run time: `make_learner` has one that says where each part lives
 @chex.dataclass(frozen=True)
 class LearnerState:
     """All that the next update depends on; saving it is enough to go on bit for bit."""
@@ -106,9 +107,7 @@ class Learner(NamedTuple):
         init: `key -> state`.
         update: `state -> (state, metrics)`: one rollout and what is learned from it. The state
             given is donated: use the one returned.
-        sharding: where each part of a state lives, as a prefix of its tree.
     """
 
     init: Callable[[PRNGKey], LearnerState]
     update: Callable[[LearnerState], tuple[LearnerState, Metrics]]
-    sharding: LearnerState

@@ -184,7 +184,7 @@ def _check_same(problem: str, saved: Mapping[str, Any], wanted: Mapping[str, Any
         raise ValueError(f"{problem}: {found}. Resume with the same options, or start a new run")
 
 
-def _flatten(state: LearnerState) -> dict[str, jax.Array]:
+def _flatten(state: LearnerState) -> dict[str, Any]:
     leaves, _ = jax.tree_util.tree_flatten_with_path(state)
     return {jax.tree_util.keystr(path, simple=True, separator="."): x for path, x in leaves}
 

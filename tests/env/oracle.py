@@ -58,7 +58,8 @@ class Oracle:
         (loss, (hits, network_state)), gradient = jax.value_and_grad(self._loss, has_aux=True)(
             params, network_state, examples, True
         )
-        direction, adam_state = self.adam.update(gradient, adam_state, params)
+        with jax.numpy_dtype_promotion("standard"):  # optax's own arithmetic mixes types
+            direction, adam_state = self.adam.update(gradient, adam_state, params)
         return (loss, hits, gradient, direction), network_state, adam_state
 
     def reset(self):

@@ -81,7 +81,9 @@ def test_an_agents_weight_decay_is_what_its_layer_is_trained_with(env, compiled)
     params = before.inner.params
     state = adamw.init(params)
     for batch in indices.reshape(env.updates_per_step, env.batch_size):
-        updates, state = adamw.update(jax.grad(loss)(params, batch), state, params)
+        gradient = jax.grad(loss)(params, batch)
+        with jax.numpy_dtype_promotion("standard"):  # optax's own arithmetic mixes types
+            updates, state = adamw.update(gradient, state, params)
         params = optax.apply_updates(params, updates)
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5),

@@ -93,7 +93,7 @@ def test_jit_with_data_is_jit():
 
     def counted(x):
         traces.append(1)
-        return x + env.task.data.train.targets[0]
+        return x + env.task.data.train.targets[0].astype(jnp.float32)
 
     function = jit_with_data(counted)
     for x in (jnp.float32(1), jnp.float32(2), jnp.ones((3,), jnp.float32)):

@@ -40,7 +40,7 @@ def record(
         "validation_accuracy": 0.95 - loss / 2.5,
         "others": {},
         "test_accuracy": np.linspace(0.1, 0.7, tests) + 0.02 * rng.random(tests),
-        "seconds": np.float32(1),
+        "seconds": np.array(1, np.float32),
     }
     return RunRecord(**values | changes)
 
@@ -71,10 +71,12 @@ def made_up(method: str, number: int) -> Row:
 
 
 ROWS = [made_up(method, number) for number, method in enumerate(METHODS)]
-CURVES = {
-    name: np.asarray(jax.vmap(builder(0.001, 300))(jnp.arange(300)))
-    for name, builder in SCHEDULES.items()
-}
+# Optax's own arithmetic mixes types.
+with jax.numpy_dtype_promotion("standard"):
+    CURVES = {
+        name: np.asarray(jax.vmap(builder(0.001, 300))(jnp.arange(300)))
+        for name, builder in SCHEDULES.items()
+    }
 ZEROS = {"controls": {"learning_rate": np.zeros((STEPS, 2))}}
 EQUAL = {"controls": {"learning_rate": np.full((STEPS, 2), 0.003)}}
 LOST = np.where(np.arange(STEPS) < 12, 1.0, np.nan)

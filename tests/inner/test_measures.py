@@ -175,11 +175,13 @@ def counting_network(keeps_state):
         shift = 1.0 if train else 3.0
         score = images.mean((1, 2, 3)) * params["layer"]["weight"] * shift
         logits = jnp.stack([score, -score], axis=1)
-        return logits, {"passes": state["passes"] + train} if keeps_state else {}
+        if not keeps_state:
+            return logits, {}
+        return logits, {"layer": {"passes": state["layer"]["passes"] + jnp.int32(train)}}
 
     def init(key):
         return {"layer": {"weight": jnp.float32(0.5)}}, (
-            {"passes": jnp.int32(0)} if keeps_state else {}
+            {"layer": {"passes": jnp.int32(0)}} if keeps_state else {}
         )
 
     return Network(name="counting", layers=(LayerSpec("layer", "linear"),), init=init, apply=apply)
@@ -194,8 +196,11 @@ def test_training_and_evaluation_are_told_apart_and_a_kept_state_needs_its_batch
     images = np.random.default_rng(0).integers(0, 256, (6, 2, 2, 1), np.uint8)
     split = Batch(inputs=jnp.asarray(images), targets=jnp.array([0, 1, 0, 1, 1, 0]))
     data = Dataset(name="noise", train=split, validation=split, test=split, num_classes=2)
-    # Round numbers in place of the split's own statistics.
-    task = dataclasses.replace(build_task(data), prepare=lambda x: (x / 255.0 - 0.5) / 0.25)
+
+    def prepare(inputs):  # round numbers in place of the split's own statistics
+        return (inputs.astype(jnp.float32) / 255.0 - 0.5) / 0.25
+
+    task = dataclasses.replace(build_task(data), prepare=prepare)
     network = counting_network(keeps_state)
     params, state = network.init(jax.random.key(0))
     score = (images.astype(np.float64).mean((1, 2, 3)) / 255.0 - 0.5) / 0.25 * 0.5
@@ -208,6 +213,6 @@ def test_training_and_evaluation_are_told_apart_and_a_kept_state_needs_its_batch
     np.testing.assert_allclose((value, accuracy), by_hand(score), rtol=1e-5)
     slope = (by_hand(score * 1.001)[0] - by_hand(score * 0.999)[0]) / (0.002 * 0.5)
     np.testing.assert_allclose(gradient["layer"]["weight"], slope, rtol=1e-4)
-    assert new_state == ({"passes": 1} if keeps_state else {})
+    assert new_state == ({"layer": {"passes": 1}} if keeps_state else {})
     measured, metrics = loss.evaluate(params, network, state, task, split)
     np.testing.assert_allclose((measured, metrics["accuracy"]), by_hand(3 * score), rtol=1e-5)

@@ -26,7 +26,7 @@ PLAIN = {
 
 @pytest.mark.parametrize("name", OPTIMISERS)
 def test_equals_optax(name):
-    decays = {"weight_decay": {"layer": DECAY}}
+    decays = {"weight_decay": {"layer": jnp.float32(DECAY)}}
     direction = update_direction(build(name), [WEIGHT_DECAY], decays)
     ours = optax.chain(direction, optax.scale_by_learning_rate(RATE))
     kernel = jnp.array([[0.5, -2.0], [1.0, 3.0]])
@@ -36,7 +36,8 @@ def test_equals_optax(name):
     for scale in (1e-8, 1e-6, 1e-7, 1.0, 1e-6):
         gradient = jax.tree.map(lambda x, scale=scale: scale * (x - 1.5), params)
         for i, optimiser in enumerate((ours, PLAIN[name])):
-            updates, states[i] = optimiser.update(gradient, states[i], both[i])
+            with jax.numpy_dtype_promotion("standard"):  # optax's own arithmetic mixes types
+                updates, states[i] = optimiser.update(gradient, states[i], both[i])
             both[i] = optax.apply_updates(both[i], updates)
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), *both)
 
@@ -48,12 +49,13 @@ def moved(optimiser, hyperparameters, *, layers=("first", "last")):
     state = transformation.init(params)
     for scale in (1.0, 1.0, -0.05, 0.9):
         gradient = jax.tree.map(lambda x, scale=scale: scale * (x - 1.5), params)
-        direction, state = transformation.update(gradient, state, params)
+        with jax.numpy_dtype_promotion("standard"):
+            direction, state = transformation.update(gradient, state, params)
         params = jax.tree.map(lambda p, d: p - RATE * d, params, direction)
     return params
 
 
-DECAYS = {"weight_decay": {"first": DECAY, "last": DECAY}}
+DECAYS = {"weight_decay": dict.fromkeys(("first", "last"), jnp.float32(DECAY))}
 OPTION = {"adam": "b1", "lamb": "b1", "lion": "b1", "sgd": "momentum"}
 
 

@@ -33,7 +33,7 @@ def plain_loop(env, params, optimiser, indices):
     mean, std = (f(np.asarray(data.train.inputs) / 255.0) for f in (np.mean, np.std))
 
     def loss(params, images, labels):
-        pixels = (images / 255.0 - mean) / std
+        pixels = (images.astype(jnp.float32) / 255.0 - mean) / std
         logits = module.apply({"params": params}, pixels.astype(jnp.float32))
         return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
 
@@ -41,7 +41,8 @@ def plain_loop(env, params, optimiser, indices):
     def update(params, state, batch):
         images, labels = data.train.inputs[batch], data.train.targets[batch]
         value, gradient = jax.value_and_grad(loss)(params, images, labels)
-        updates, state = optimiser.update(gradient, state, params)
+        with jax.numpy_dtype_promotion("standard"):  # optax's own arithmetic mixes types
+            updates, state = optimiser.update(gradient, state, params)
         return optax.apply_updates(params, updates), state, value
 
     state, losses = optimiser.init(params), []
@@ -129,7 +130,8 @@ def test_a_schedule_is_followed_at_every_update():
     state = env.inner.init(jax.random.key(0))
     indices = batches(env, 20)
     schedule = optax.cosine_decay_schedule(RATE, 20)
-    rates = jnp.stack([schedule(jnp.arange(20))] * 2, axis=1)
+    with jax.numpy_dtype_promotion("standard"):
+        rates = jnp.stack([schedule(jnp.arange(20))] * 2, axis=1)
     after, _, _ = inner_loop(env, state, rates, DECAY, indices)
     params, _ = plain_loop(env, state.params, optax.adamw(schedule, weight_decay=DECAY), indices)
     assert_close(after.params, params, 1e-4)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import typing
+
 import jax
 import numpy as np
 import pytest
@@ -42,7 +44,7 @@ def assert_same_function(function, reference, *arguments):
         np.testing.assert_allclose(actual, wanted, rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize("lowering", layers.LOWERINGS)
+@pytest.mark.parametrize("lowering", typing.get_args(layers.Lowering))
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("size", [1, 3, 5])
 @pytest.mark.parametrize("shape", [(3, 8, 8, 4), (1, 7, 5, 2), (2, 1, 1, 3)])

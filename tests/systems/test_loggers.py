@@ -35,12 +35,14 @@ def test_json_lines_resume_where_the_checkpoint_was(run, tmp_path):
     loggers = make_loggers({"jsonl": None}, run)
     for update in (1, 2, 3):
         loggers.log(record(update))
+    loggers.finish({})
     path = tmp_path / "metrics.jsonl"
     path.write_text(path.read_text()[:-5])  # as a crash leaves it
     assert read_records(path) == [record(1), record(2)]
     loggers = make_loggers({"jsonl": None}, make_run(tmp_path, first_update=1))
     loggers.log(record(2, again=1.0))
     assert read_records(path) == [record(1), record(2, again=1.0)]
+    loggers.finish({})
 
 
 def marl_eval_steps(tmp_path):

@@ -80,21 +80,25 @@ def random_rollout(seed):
 
 
 def as_transitions(rollout):
-    nothing = np.zeros((STEPS, ENVS), np.float32)
+    return jax.vmap(as_transition)(jax.tree.map(jnp.asarray, rollout))
+
+
+def as_transition(step):
+    nothing = jnp.zeros((ENVS,), jnp.float32)
 
     def observation(view):
-        count = np.zeros((STEPS, ENVS, AGENTS), np.int32)
-        return Observation(agents_view=view, action_mask=rollout["mask"], step_count=count)
+        count = jnp.zeros((ENVS, AGENTS), jnp.int32)
+        return Observation(agents_view=view, action_mask=step["mask"], step_count=count)
 
     timestep = VectorTimeStep(
-        observation=observation(rollout["next_view"] + 9.0),
-        next_observation=observation(rollout["next_view"]),
-        reward=rollout["reward"], discount=rollout["discount"], last=rollout["last"],
-        episode_return=nothing, episode_length=nothing.astype(np.int32), extras={},
+        observation=observation(step["next_view"] + 9.0),
+        next_observation=observation(step["next_view"]),
+        reward=step["reward"], discount=step["discount"], last=step["last"],
+        episode_return=nothing, episode_length=nothing.astype(jnp.int32), extras={},
     )  # fmt: skip
     return Transition(
-        hidden=rollout["hidden"], observation=observation(rollout["view"]), done=rollout["done"],
-        action=rollout["action"], log_probability=rollout["log"], timestep=timestep,
+        hidden=step["hidden"], observation=observation(step["view"]), done=step["done"],
+        action=step["action"], log_probability=step["log"], timestep=timestep,
     )  # fmt: skip
 
 
@@ -119,12 +123,12 @@ def beginning(config, parts):
     params = jax.tree.map(lambda x: np.float32(random.normal(0, 0.5, x.shape)), params)
 
     def moments(mean, variance):
-        mean, variance = np.float32(mean), np.float32(variance)
-        return RunningStatistics(mean=mean, variance=variance, count=np.float32(20))
+        mean, variance = jnp.float32(mean), jnp.float32(variance)
+        return RunningStatistics(mean=mean, variance=variance, count=jnp.float32(20))
 
     views = moments([0.5, 1.0, 0.0], [4.0, 2.0, 1.0])
-    nothing_seen = moments([0.0] * FEATURES, [1.0] * FEATURES).replace(count=np.float32(0))
-    no_values = moments(0.0, 1.0).replace(count=np.float32(0))
+    nothing_seen = moments([0.0] * FEATURES, [1.0] * FEATURES).replace(count=jnp.float32(0))
+    no_values = moments(0.0, 1.0).replace(count=jnp.float32(0))
     return Learned(
         params=params,
         optimiser_states=jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), optimiser_states),

@@ -79,7 +79,7 @@ def test_value_targets_are_in_reward_units_until_they_are_normalised(rolled_out)
 
     def value(view):
         view = normalise_observations(
-            learned.observation_statistics, view, config.observation_limit
+            learned.observation_statistics, jnp.asarray(view), config.observation_limit
         )
         return np.asarray(parts.critic.apply(learned.params.critic, view), np.float64) * 2.0 + 3.0
 
@@ -105,7 +105,7 @@ def test_value_targets_are_in_reward_units_until_they_are_normalised(rolled_out)
         (sequences.target, (target - mean) / np.sqrt(variance)),
         (sequences.value, (old - mean) / np.sqrt(variance)),
     ):
-        np.testing.assert_allclose(got, ppo.to_sequences(expected, length), atol=1e-4)
+        np.testing.assert_allclose(got, ppo.to_sequences(jnp.asarray(expected), length), atol=1e-4)
 
 
 class Recorder(logging.Handler):

@@ -1,4 +1,7 @@
+import functools
+
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -31,15 +34,18 @@ def test_advantages_match_their_definition(gae_lambda):
     assert (last & ~terminated).any()
     assert terminated.any()
     discount = np.broadcast_to((~terminated)[..., None], shape).astype(np.float32)
-    arguments = (reward, discount, last, value, next_value, 0.97, gae_lambda)
+    arrays = (reward, discount, last, value, next_value)
+    factors = {"gamma": 0.97, "gae_lambda": gae_lambda}
     np.testing.assert_allclose(
-        jax.jit(generalised_advantages)(*arguments), numpy_advantages(*arguments), atol=1e-5
+        jax.jit(functools.partial(generalised_advantages, **factors))(*arrays),
+        numpy_advantages(*arrays, **factors),
+        atol=1e-5,
     )
 
 
 def test_a_termination_has_no_future_and_a_time_out_has_one():
-    one = np.ones((1, 1, 1), np.float32)
-    last = np.ones((1, 1), bool)
+    one = jnp.ones((1, 1, 1))
+    last = jnp.ones((1, 1), bool)
     terminated = generalised_advantages(one, 0 * one, last, 2 * one, 10 * one, 0.5, 0.9)
     timed_out = generalised_advantages(one, one, last, 2 * one, 10 * one, 0.5, 0.9)
     assert terminated.item() == 1 - 2
@@ -48,8 +54,8 @@ def test_a_termination_has_no_future_and_a_time_out_has_one():
 
 def test_sequences_are_contiguous_in_time_and_of_one_environment():
     steps, num_envs, length = 12, 3, 4
-    time, env = np.meshgrid(np.arange(steps), np.arange(num_envs), indexing="ij")
-    rollout = {"time": time, "env": env, "wide": np.stack([time, env], axis=-1)}
+    time, env = jnp.meshgrid(jnp.arange(steps), jnp.arange(num_envs), indexing="ij")
+    rollout = {"time": time, "env": env, "wide": jnp.stack([time, env], axis=-1)}
     sequences = to_sequences(rollout, length)
     assert sequences["wide"].shape == (length, steps // length * num_envs, 2)
     assert (np.diff(sequences["time"], axis=0) == 1).all()

@@ -32,7 +32,7 @@ def views():
     """A two-layered network's observations: of sound networks [T, 2, F], and of diverged ones."""
     env = small_env(features=FEATURES)
     observe = jax.vmap(lambda state: env.observe(state).observation.agents_view)
-    return tuple(np.asarray(jax.jit(observe)(states)) for states in some_states())
+    return tuple(jax.jit(observe)(states) for states in some_states())
 
 
 @pytest.mark.parametrize("network", ["cnn5", "vit"])
@@ -72,7 +72,7 @@ def test_a_deviation_of_a_third_is_not_lost_to_diverged_networks(views):
     column = env.feature_names.index("log_validation_loss")
     losses = 0.3 * np.random.default_rng(0).normal(size=(10_000, 1)) - 0.5
     losses[::200] = views[1][0, 0, column]
-    statistics = update_statistics(initial_statistics((1,)), losses.astype(np.float32))
+    statistics = update_statistics(initial_statistics((1,)), jnp.asarray(losses, jnp.float32))
     assert 0.25 < standard_deviation(statistics)[0] < 0.4
 
 
@@ -83,12 +83,11 @@ def test_the_policy_that_comes_with_the_package_sees_what_it_saw():
     rng = np.random.default_rng(0)
     kinds = np.eye(3)[[1, 1, 1, 1, 0]]
     numbers = [rng.uniform(0, 1, 5), rng.uniform(-4, -2, 5), rng.normal(0, 1, 5)]
-    view = np.column_stack([*numbers, kinds]).astype(np.float32)
+    view = jnp.asarray(np.column_stack([*numbers, kinds]), jnp.float32)
     floored = np.maximum(np.sqrt(statistics.variance), 1e-6)
     seen = normalise_observations(statistics, view, policy.observation_limit)
     before = np.clip((view - statistics.mean) / floored, -10, 10)
     np.testing.assert_allclose(seen, before, rtol=1e-6)
-    attention = view.copy()
-    attention[:, 3:] = [0, 0, 1]
+    attention = view.at[:, 3:].set(jnp.array([0.0, 0.0, 1.0]))
     seen = normalise_observations(statistics, attention, policy.observation_limit)
     np.testing.assert_array_equal(seen[:, policy.feature_names.index("layer_type=attention")], 0.0)

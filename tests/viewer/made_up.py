@@ -29,7 +29,7 @@ def record(num_layers: int, num_agents: int | None = None, tests: int = 1) -> Ru
         validation_accuracy=0.95 - loss / 2.5,
         others={},
         test_accuracy=np.full((tests,), 0.9),
-        seconds=np.float32(1.0),
+        seconds=np.array(1.0, np.float32),
     )
 
 

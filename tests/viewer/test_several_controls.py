@@ -83,7 +83,8 @@ def test_an_environment_with_two_acted_controls_draws_both(tmp_path):
         history.append(step(history[-1], action)[0])
     path = tmp_path / "episode.png"
     figure = env.render(history, str(path))
-    assert Image.open(path).size[0] > 1000
+    with Image.open(path) as picture:
+        assert picture.size[0] > 1000
     assert {"action on weight decay", "action on momentum"} <= set(texts(figure))
     assert "action on learning rate" not in texts(figure)
     shown = Episode.from_states(history, env.interface.controls)

@@ -105,7 +105,8 @@ def test_the_environment_renders_as_jumanjis_do(env, states, chosen, tmp_path):
     path = tmp_path / "new" / "episode.png"
     figure = env.render(shown[0] if len(shown) == 1 else shown, str(path))
     assert isinstance(figure, Figure)
-    assert Image.open(path).size[0] > 1000
+    with Image.open(path) as picture:
+        assert picture.size[0] > 1000
     assert "mlp on digits" in texts(figure)
     assert ("no action yet" in texts(figure)) == (chosen == [0])
     assert list(path.parent.iterdir()) == [path]

@@ -49,10 +49,11 @@ def _read(
 
 
 def _read_npz(path: Path, spec: DatasetSpec) -> RawSplits:
-    file = np.load(path, allow_pickle=False)
-    if not isinstance(file, np.lib.npyio.NpzFile):
-        raise DatasetError("a single array, not an .npz archive")
-    with file:
+    # NumPy would leave the file of a damaged archive open.
+    with path.open("rb") as opened:
+        file = np.load(opened, allow_pickle=False)
+        if not isinstance(file, np.lib.npyio.NpzFile):
+            raise DatasetError("a single array, not an .npz archive")
         if missing := [key for key in spec.keys if key not in file]:
             raise DatasetError(f"lacks {missing}; its keys are {list(file)}")
         return RawSplits(**{key: file[key] for key in spec.keys})
