@@ -3,8 +3,12 @@
 import os
 from pathlib import Path
 
+import chex
 import hypothesis
 import jax
+import jaxtyping
+
+from tests import runtime_types
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -16,6 +20,13 @@ if jax.config.jax_compilation_cache_dir is None:
     jax.config.update("jax_compilation_cache_dir", str(ROOT / ".cache" / "jax"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+# A float32 meets a float64 only where the code says so.
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+# Annotations, shapes included, hold wherever a test calls what takes or returns arrays.
+chex.dataclass = runtime_types.evaluated(chex.dataclass)
+jaxtyping.install_import_hook(runtime_types.PACKAGES, f"{runtime_types.__name__}.checked")
 
 # Figures are drawn into files.
 os.environ.setdefault("MPLBACKEND", "agg")
