@@ -199,7 +199,7 @@ class NetworkTraining(jumanji.Environment[State, specs.MultiDiscreteArray, Obser
         return self.reset_from(*sample_all(key, self.initial_ranges))
 
     def reset_from(
-        self, key: PRNGKey, initial: dict[str, Float[Array, ""]]
+        self, key: PRNGKey, initial: Mapping[str, Float[Array, ""] | float]
     ) -> tuple[State, TimeStep[Observation]]:
         """An episode's first state and timestep, from given initial conditions.
 
