@@ -15,7 +15,7 @@ def brightness(dataset):
     """The mean of each image's pixels, by squared error."""
 
     def bright(batch):
-        pixels = batch.inputs.reshape(batch.size, -1) / jnp.float32(255)
+        pixels = batch.inputs.reshape(batch.size, -1).astype(jnp.float32) / jnp.float32(255)
         return Batch(inputs=batch.inputs, targets=pixels.mean(1))
 
     names = ("train", "validation", "test")
