@@ -21,7 +21,7 @@ if jax.config.jax_compilation_cache_dir is None:
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
-# A float32 meets a float64 only where the code says so.
+# Types of numbers mix only where the code says so.
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
 # Annotations, shapes included, hold wherever a test calls what takes or returns arrays.

@@ -68,6 +68,6 @@ def to_sequences(rollout: Tree, sequence_length: int) -> Tree:
 
 def sequence_starts(
     rollout: Shaped[Array, "T E *rest"], sequence_length: int
-) -> Shaped[Array, "S *rest"]:
+) -> Shaped[Array, " S *rest"]:
     """What a rollout had at the first step of each sequence of `to_sequences`, in its order."""
     return to_sequences(rollout, sequence_length)[0]

@@ -15,7 +15,7 @@ def brightness(dataset):
     """The mean of each image's pixels, by squared error."""
 
     def bright(batch):
-        pixels = batch.inputs.reshape(batch.size, -1).astype(jnp.float32) / 255
+        pixels = batch.inputs.reshape(batch.size, -1).astype(jnp.float32) / jnp.float32(255)
         return Batch(inputs=batch.inputs, targets=pixels.mean(1))
 
     names = ("train", "validation", "test")
@@ -32,7 +32,7 @@ def brightness(dataset):
         data=dataclasses.replace(dataset, **splits),
         input_spec=InputSpec(dataset.train.inputs.shape[1:]),
         num_outputs=1,
-        prepare=lambda images: images.astype(jnp.float32) / 255,
+        prepare=lambda images: images.astype(jnp.float32) / jnp.float32(255),
         loss=squared_error,
         metrics={"accuracy": Metric(near), "rmse": Metric(squared_error, jnp.sqrt)},
     )

@@ -178,6 +178,7 @@ def test_wandb_offline_reads_back(run, tmp_path):
     assert runs[0] == ("tried", "try")
 
 
+@pytest.mark.filterwarnings("ignore")  # Neptune's own, of GPUs that are not there
 def test_neptune_offline_reads_back(run, tmp_path):
     pytest.importorskip("neptune")
     queues = importlib.import_module("neptune.core.components.queue.disk_queue")
@@ -201,6 +202,7 @@ def test_neptune_offline_reads_back(run, tmp_path):
     assert "NEPTUNE_DATA_DIRECTORY" not in os.environ
 
 
+@pytest.mark.filterwarnings("ignore")
 def test_neptunes_debug_mode_writes_nothing(run, tmp_path):
     pytest.importorskip("neptune")
     warnings = []
