@@ -1,20 +1,18 @@
-"""What is measured: a network, a batch size, and random images of its dataset's shape.
-
-Speed does not depend on what the images show, so a benchmark needs no dataset.
-"""
+"""What is measured: each registered network, at a batch size, on examples of a dataset's shape."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-import jax.numpy as jnp
-import numpy as np
-
+from benchmarks.random_data import random_dataset
+from ganno.names import unknown
 from ganno_env import NetworkTraining, tasks
-from ganno_env.networks import build
-from ganno_env.types import Batch, Dataset
+from ganno_env.datasets.catalogue import DATASETS
+from ganno_env.networks import NETWORKS, build, check_takes
 
-NUM_CLASSES = 10
 NUM_ENVS = 4
 NUM_BRANCHES = 2
 """The paper's parallel environments, and the two branches of the difference reward."""
@@ -27,8 +25,9 @@ class Case:
     Attributes:
         network: a name in `ganno_env.networks.NETWORKS`.
         batch_size: examples a gradient update.
-        image_shape: of Fashion-MNIST, [28, 28, 1], or CIFAR-10, [32, 32, 3].
-        width: multiplies the network's channels; `scale=cpu` has 0.25.
+        dataset: a name in `DATASETS`; the examples are random, in its shapes.
+        width: multiplies the network's channels or units; `scale=cpu` has 0.25, and 0.125 for
+            ResNets.
         updates_per_step: the paper's 100, or fewer where that would take minutes.
         stock_updates: updates of the stock contenders in one measurement.
         rounds: measurements of each contender, of which the median counts.
@@ -38,7 +37,7 @@ class Case:
 
     network: str
     batch_size: int
-    image_shape: tuple[int, int, int]
+    dataset: str
     width: float = 0.25
     updates_per_step: int = 100
     stock_updates: int = 20
@@ -53,8 +52,8 @@ class Case:
 
     def environment(self) -> NetworkTraining:
         """The environment that `scale=cpu` trains on, at this case's sizes."""
-        dataset = random_dataset(self.num_examples, self.validation_size, self.image_shape)
-        task = tasks.build(dataset)
+        data = random_dataset(DATASETS[self.dataset], self.num_examples, self.validation_size)
+        task = tasks.build(data)
         network = build(self.network, task.input_spec, task.num_outputs, {"width": self.width})
         return NetworkTraining(
             task,
@@ -65,37 +64,70 @@ class Case:
         )
 
 
-GREY, COLOUR = (28, 28, 1), (32, 32, 3)
-CASES = (
-    Case("cnn2", 64, GREY),
-    Case("cnn2", 128, GREY),
-    Case("cnn5", 64, COLOUR, stock_updates=4, rounds=3),
-    Case("cnn5", 128, COLOUR, stock_updates=4, rounds=3),
-    *(
-        Case(
-            "resnet18", batch_size, COLOUR, 0.125, 5, stock_updates=1, rounds=3, validation_size=25
-        )
-        for batch_size in (64, 128)
-    ),
-)
+USUAL_BATCH_SIZE = 64
+BATCH_SIZES = dict.fromkeys(("cnn2", "cnn5", "resnet18"), (USUAL_BATCH_SIZE, 128))
+USUAL_DATASETS = ("cifar10", "text")
+"""A network is given the first whose inputs it takes."""
+PAPER_DATASETS = {"cnn2": "fashion_mnist", "resnet9": "fashion_mnist"}
+"""What the paper trains a network on, where that is another."""
+
+SLOW = {"updates_per_step": 20, "validation_size": 100, "stock_updates": 2, "rounds": 3}
+"""Of transformers, and of a network of which nothing is known."""
+SLOWER = SLOW | {"width": 0.125, "stock_updates": 1}
+SIZES: Mapping[str, Mapping[str, Any]] = {
+    "mlp": {},
+    "cnn2": {},
+    "cnn3": {"stock_updates": 4, "rounds": 3},
+    "cnn5": {"stock_updates": 4, "rounds": 3},
+    "resnet9": SLOWER | {"updates_per_step": 10, "validation_size": 50},
+    "resnet18": SLOWER | {"updates_per_step": 5, "validation_size": 25},
+}
+"""How much is measured of each network, so that all together are done within 25 minutes."""
 
 
-def random_dataset(
-    num_examples: int, validation_size: int, image_shape: tuple[int, int, int]
-) -> Dataset:
-    """Uniformly random images and labels."""
-    generator = np.random.default_rng(0)
-
-    def split(size: int) -> Batch:
-        images = generator.integers(0, 256, (size, *image_shape), dtype=np.uint8)
-        labels = generator.integers(0, NUM_CLASSES, size, dtype=np.int32)
-        return Batch(inputs=jnp.asarray(images), targets=jnp.asarray(labels))
-
-    return Dataset(
-        name="random",
-        train=split(num_examples),
-        validation=split(validation_size),
-        test=split(validation_size),
-        num_classes=NUM_CLASSES,
-        source="random images",
+def all_cases() -> tuple[Case, ...]:
+    """The rows of the table: every registered network, in order of registration."""
+    return tuple(
+        Case(network, batch_size, dataset_for(network), **SIZES.get(network, SLOW))
+        for network in NETWORKS
+        for batch_size in BATCH_SIZES.get(network, (USUAL_BATCH_SIZE,))
     )
+
+
+def dataset_for(network: str) -> str:
+    """The dataset in whose shapes a network is given examples.
+
+    Raises:
+        ValueError: for an unknown network, or one that takes no usual dataset's inputs.
+    """
+    if network in PAPER_DATASETS:
+        return PAPER_DATASETS[network]
+    *others, last = USUAL_DATASETS
+    for dataset in others:
+        with contextlib.suppress(ValueError):
+            check_takes(network, DATASETS[dataset].input_spec)
+            return dataset
+    check_takes(network, DATASETS[last].input_spec)
+    return last
+
+
+def choose(networks: Sequence[str], names: Sequence[str]) -> list[Case]:
+    """The cases of these networks and of these names; nothing said means all.
+
+    Raises:
+        ValueError: for an unknown network or name, or where nothing is left.
+    """
+    cases = {case.name: case for case in all_cases()}
+    for network in networks:
+        NETWORKS[network]
+    for name in names:
+        if name not in cases:
+            raise ValueError(unknown("case", name, cases))
+    chosen = [cases[name] for name in names or cases]
+    chosen = [case for case in chosen if not networks or case.network in networks]
+    if not chosen:
+        raise ValueError(
+            f"--case {' '.join(names)} has no case of networks=[{','.join(networks)}]; name one of "
+            "the two alone"
+        )
+    return chosen

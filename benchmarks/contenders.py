@@ -11,9 +11,9 @@ import numpy as np
 import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from benchmarks.cases import NUM_BRANCHES, NUM_CLASSES, NUM_ENVS, Case
-from benchmarks.stock_flax import stock_module
-from benchmarks.stock_torch import torch_training
+from benchmarks.cases import NUM_BRANCHES, NUM_ENVS, Case
+from benchmarks.sizes import sizes_of
+from benchmarks.stock_flax import MODULES
 from ganno_env import NetworkTraining
 from ganno_env.compilation import jit_with_data
 from ganno_env.inner.loss import batch_gradient
@@ -25,10 +25,17 @@ NUM_REPLICAS = NUM_ENVS * NUM_BRANCHES
 
 
 class Contender(NamedTuple):
-    """A run of `num_updates` gradient updates, counted over all replicas."""
+    """A run of gradient updates.
+
+    Attributes:
+        run: makes them.
+        num_updates: how many, counted over all replicas.
+        is_compiled: whether even the first run compiles nothing.
+    """
 
     run: Callable[[], Any]
     num_updates: int
+    is_compiled: bool = False
 
 
 def environment(env: NetworkTraining, mesh: Mesh, num_envs: int = NUM_ENVS) -> Contender:
@@ -110,52 +117,55 @@ def bare(env: NetworkTraining, batches: np.ndarray, chunked: bool) -> Contender:
     return Contender(lambda: jax.block_until_ready(train(*start, batches)), len(batches))
 
 
-def flax(case: Case, env: NetworkTraining, batches: np.ndarray, num_replicas: int) -> Contender:
-    """Stock Flax in the same loop, alone or under `vmap` over replicas."""
-    module = stock_module(case.network, convolution_channels(env), NUM_CLASSES)
-    images = jnp.zeros((1, *case.image_shape), jnp.float32)
-    variables = module.init(jax.random.key(0), images, False)
+def flax(
+    case: Case, env: NetworkTraining, batches: np.ndarray, num_replicas: int
+) -> Contender | None:
+    """Stock Flax in the same loop, alone or under `vmap` over replicas; None if it has no such."""
+    if case.network not in MODULES:
+        return None
+    sizes = sizes_of(env.network, env.task.input_spec)
+    module = MODULES[case.network](sizes)
+    shape = sizes.input_spec.batch(1)
+    example = jnp.zeros(shape.shape, shape.dtype)
+    variables = jax.jit(module.init, static_argnums=2)(jax.random.key(0), example, False)
     statistics = variables.get("batch_stats", {})
 
     def apply(params: Any, network_state: Any, x: Any) -> tuple:
         variables = {"params": params, "batch_stats": network_state}
-        logits, changed = module.apply(variables, x, True, mutable=["batch_stats"])
-        return logits, changed.get("batch_stats", {})
+        outputs, changed = module.apply(variables, x, True, mutable=["batch_stats"])
+        return outputs, changed.get("batch_stats", {})
 
     train = training_scan(whole_batch(env, apply))
     start = (variables["params"], statistics)
     if num_replicas > 1:
         start = jax.tree.map(lambda x: jnp.stack([x] * num_replicas), start)
         train = jax.vmap(train, in_axes=(0, 0, None))
-    compiled = jax.jit(train)
+    compiled = jax.jit(train).lower(*start, batches).compile()
     return Contender(
-        lambda: jax.block_until_ready(compiled(*start, batches)), num_replicas * len(batches)
+        lambda: jax.block_until_ready(compiled(*start, batches)),
+        num_replicas * len(batches),
+        is_compiled=True,
     )
 
 
 def torch(
     case: Case, env: NetworkTraining, batches: np.ndarray, num_threads: int
 ) -> Contender | None:
-    """PyTorch, eager, on the same cores; replicas one after another run at one replica's rate."""
-    data = env.task.data.train
-    images, labels = (np.asarray(x) for x in (data.inputs, data.targets))
+    """PyTorch, eager, on the same cores; replicas one after another run at one replica's rate.
+
+    None if it is not installed, or the network has no counterpart.
+    """
     try:
-        run = torch_training(
-            case.network, convolution_channels(env), images, labels, batches, num_threads
-        )
+        from benchmarks import stock_torch
     except ImportError:
         return None
-    return Contender(run, len(batches))
-
-
-def convolution_channels(env: NetworkTraining) -> list[int]:
-    """The number of output channels of each convolution of the environment's network."""
-    shapes, _ = jax.eval_shape(env.network.init, jax.random.key(0))
-    return [
-        shapes[layer.name]["kernel"].shape[-1]
-        for layer in env.network.layers
-        if layer.kind == "convolutional"
-    ]
+    if case.network not in stock_torch.MODULES:
+        return None
+    model = stock_torch.MODULES[case.network](sizes_of(env.network, env.task.input_spec))
+    data = env.task.data.train
+    inputs, targets = (np.asarray(x) for x in (data.inputs, data.targets))
+    run = stock_torch.training(model, inputs, targets, batches, num_threads)
+    return Contender(run, len(batches), is_compiled=True)
 
 
 def update_flops(env: NetworkTraining) -> float:

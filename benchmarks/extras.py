@@ -17,8 +17,8 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from benchmarks import contenders
-from benchmarks.cases import CASES, NUM_BRANCHES, NUM_ENVS
-from benchmarks.inner_loop import machine, measure
+from benchmarks.cases import NUM_BRANCHES, NUM_ENVS, Case
+from benchmarks.measurement import machine, measure
 from ganno_env import NetworkTraining
 from ganno_env.compilation import jit_with_data
 from ganno_env.inner.replicas import replicated
@@ -79,7 +79,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="measurements of each contender")
     arguments = parser.parse_args()
     mesh = configure(num_envs=NUM_ENVS)
-    env = CASES[0].environment()
+    env = Case("cnn2", 64, "fashion_mnist").environment()
     rates = measure(
         {
             "updates_alone": updates_alone(env, mesh),

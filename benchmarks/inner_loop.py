@@ -7,18 +7,19 @@ medians over rounds, in gradient updates per second, all replicas together:
                   cores, with observations, validation, reward and auto-reset
     bare          a hand-written, jitted `lax.scan` of the same network with the same lowering, one
                   replica, nothing else; batches whole or in chunks, whichever is faster
-    flax          the same loop with stock `nn.Conv` and `nn.max_pool`, one replica
+    flax          the same loop with stock layers such as `nn.Conv` and `nn.max_pool`, one replica
     flax_vmapped  that, under `vmap` over the 8 replicas
     torch         PyTorch, eager, one replica after another
 
-Usage: python -m benchmarks.inner_loop [--json] [--rounds N] [--case NAME ...]
+A network that is registered with no counterpart in Flax or PyTorch here has nothing in that column.
+
+Usage: python -m benchmarks.inner_loop [--json] [--rounds N] [networks=[cnn2,mlp]] [--case NAME ...]
 """
 
 from __future__ import annotations
 
 import argparse
-import platform
-import statistics
+import itertools
 import time
 from typing import Any
 
@@ -27,35 +28,13 @@ import numpy as np
 from rich.table import Table
 
 from benchmarks import contenders
-from benchmarks.cases import CASES, Case
+from benchmarks.cases import Case, choose
+from benchmarks.measurement import machine, measure
 from systems.training.devices import available_cores, configure
 from systems.utils.output import echo, make_console, protect_standard_streams
 from systems.utils.strict_json import to_json
 
-PATIENCE = 15.0
-"""Seconds of measurement after which a slow contender has been measured enough."""
 RATES = ("environment", "bare", "flax", "flax_vmapped", "torch")
-
-
-def measure(all_contenders: dict[str, contenders.Contender], rounds: int) -> dict[str, float]:
-    """Updates per second of each contender: medians over rounds of A, B, C, ..., A, B, C, ...
-
-    A contender that has had its `PATIENCE` takes part in no further round.
-    """
-    for contender in all_contenders.values():
-        contender.run()
-    seconds: dict[str, list[float]] = {name: [] for name in all_contenders}
-    for _ in range(rounds):
-        for name, contender in all_contenders.items():
-            if sum(seconds[name]) > PATIENCE:
-                continue
-            start = time.perf_counter()
-            contender.run()
-            seconds[name].append(time.perf_counter() - start)
-    return {
-        name: contender.num_updates / statistics.median(seconds[name])
-        for name, contender in all_contenders.items()
-    }
 
 
 def run_case(case: Case, mesh: jax.sharding.Mesh, rounds: int) -> dict[str, Any]:
@@ -82,26 +61,15 @@ def run_case(case: Case, mesh: jax.sharding.Mesh, rounds: int) -> dict[str, Any]
     flops = contenders.update_flops(env)
     environment = rates["environment"]
     return {name: rates.get(name) for name in (*RATES, "bare_whole", "bare_chunked")} | {
-        "environment_over_bare": environment / rates["bare"],
-        "environment_over_flax": environment / rates["flax"],
-        "environment_over_flax_vmapped": environment / rates["flax_vmapped"],
-        "environment_over_torch": environment / rates["torch"] if "torch" in rates else None,
+        **{
+            f"environment_over_{name}": environment / rates[name] if name in rates else None
+            for name in RATES[1:]
+        },
         "megaflops_per_update": flops / 1e6,
         "peak_gigaflops": rates["peak"] / 1e9,
         "fraction_of_peak": environment * flops / rates["peak"],
         "width": case.width,
         "updates_per_step": case.updates_per_step,
-    }
-
-
-def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
-    return {
-        "processor": platform.machine(),
-        "cores": available_cores(),
-        "devices": [str(device) for device in jax.devices()],
-        "jax": jax.__version__,
-        "python": platform.python_version(),
     }
 
 
@@ -127,25 +95,43 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", action="store_true", help="print JSON for machines")
     parser.add_argument("--rounds", type=int, help="measurements of each contender, not 5 or 3")
+    parser.add_argument("--case", nargs="+", default=[], metavar="NAME", help="only these: cnn2/64")
+    parser.add_argument("--networks", nargs="+", default=[], metavar="NAME", help="only of these")
     parser.add_argument(
-        "--case", nargs="+", choices=[case.name for case in CASES], help="only these"
+        "more_networks", nargs="*", type=listed, metavar="networks=[NAME,...]", help="the same"
     )
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
+    networks = [*arguments.networks, *itertools.chain(*arguments.more_networks)]
+    try:
+        cases = choose(networks, arguments.case)
+    except ValueError as error:
+        parser.error(str(error))
     mesh = configure()
     protect_standard_streams()
     console = make_console(stderr=True)
     results: dict[str, dict[str, Any]] = {}
-    for case in CASES:
-        if arguments.case is None or case.name in arguments.case:
-            start = time.perf_counter()
-            with console.status(f"{case.name}: compiling and measuring"):
-                results[case.name] = run_case(case, mesh, arguments.rounds or case.rounds)
-            console.print(f"{case.name} took {time.perf_counter() - start:.0f} s")
-            jax.clear_caches()
+    for case in cases:
+        start = time.perf_counter()
+        with console.status(f"{case.name}: compiling and measuring"):
+            results[case.name] = run_case(case, mesh, arguments.rounds or case.rounds)
+        console.print(f"{case.name} took {time.perf_counter() - start:.0f} s")
+        jax.clear_caches()
     if arguments.json:
         echo(to_json(results | {"machine": machine()}, indent=2))
     else:
         make_console().print(as_table(results))
+
+
+def listed(text: str) -> list[str]:
+    """The names in an argument such as networks=[cnn2,mlp].
+
+    Raises:
+        argparse.ArgumentTypeError: for another argument.
+    """
+    key, _, names = text.partition("=")
+    if key != "networks" or not names:
+        raise argparse.ArgumentTypeError(f"{text!r} is not networks=[NAME,...]")
+    return [name.strip() for name in names.strip("[]").split(",")]
 
 
 if __name__ == "__main__":

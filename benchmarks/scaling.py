@@ -23,7 +23,7 @@ import jax
 from rich.table import Table
 
 from benchmarks import contenders
-from benchmarks.cases import COLOUR, GREY, Case
+from benchmarks.cases import Case
 from systems.training.devices import configure
 from systems.utils.output import echo, make_console, protect_standard_streams
 from systems.utils.strict_json import to_json
@@ -44,11 +44,10 @@ COLUMNS = ("agents", "compile_cold_s", "compile_cached_s", "step_s", "peak_mb", 
 def measure(settings: dict[str, Any]) -> dict[str, float]:
     """Compiles and times a step in this process, whose memory it then reads."""
     mesh = configure(num_envs=settings["num_envs"])
-    image_shape = COLOUR if settings["network"] == "cnn5" else GREY
     env = Case(
         settings["network"],
         64,
-        image_shape,
+        "cifar10" if settings["network"] == "cnn5" else "fashion_mnist",
         num_examples=settings["num_examples"],
         validation_size=settings["validation_size"],
         updates_per_step=50 if settings["num_examples"] < 5_000 else 100,
