@@ -54,8 +54,8 @@ mutation: setup ## whether tests notice faults made on purpose (SAMPLE=1 for all
 demo: setup ## trains agents on digits and runs them on a deeper network
 	$(BIN)/python -m systems.demo
 
-bench: setup ## gradient updates per second against a bare loop
-	$(BIN)/python -m benchmarks.inner_loop
+bench: setup ## gradient updates per second of every network (NETWORKS="cnn2 mlp": of these)
+	$(BIN)/python -m benchmarks.inner_loop $(if $(NETWORKS),--networks $(NETWORKS))
 
 lock: ## pins the newest versions that agree (needs uv)
 	uv pip compile pyproject.toml --extra dev --universal --fork-strategy fewest --python-version 3.11 \

@@ -71,7 +71,7 @@ USUAL_DATASETS = ("cifar10", "text")
 PAPER_DATASETS = {"cnn2": "fashion_mnist", "resnet9": "fashion_mnist"}
 """What the paper trains a network on, where that is another."""
 
-SLOW = {"updates_per_step": 20, "validation_size": 100, "stock_updates": 2, "rounds": 3}
+SLOW = {"updates_per_step": 20, "validation_size": 100, "stock_updates": 4, "rounds": 3}
 """Of transformers, and of a network of which nothing is known."""
 SLOWER = SLOW | {"width": 0.125, "stock_updates": 1}
 SIZES: Mapping[str, Mapping[str, Any]] = {

@@ -95,10 +95,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", action="store_true", help="print JSON for machines")
     parser.add_argument("--rounds", type=int, help="measurements of each contender, not 5 or 3")
-    parser.add_argument("--case", nargs="+", default=[], metavar="NAME", help="only these: cnn2/64")
+    parser.add_argument(
+        "--case", nargs="+", default=[], metavar="NAME", help="only these, such as cnn2/64"
+    )
     parser.add_argument("--networks", nargs="+", default=[], metavar="NAME", help="only of these")
     parser.add_argument(
-        "more_networks", nargs="*", type=listed, metavar="networks=[NAME,...]", help="the same"
+        "more_networks",
+        nargs="*",
+        type=listed,
+        metavar="networks=[NAME,...]",
+        help="the same as --networks",
     )
     arguments = parser.parse_intermixed_args()
     networks = [*arguments.networks, *itertools.chain(*arguments.more_networks)]
@@ -119,7 +125,7 @@ def main() -> None:
     if arguments.json:
         echo(to_json(results | {"machine": machine()}, indent=2))
     else:
-        make_console().print(as_table(results))
+        make_console(width=120).print(as_table(results))
 
 
 def listed(text: str) -> list[str]:
