@@ -47,7 +47,7 @@ def layer_norm(params: LayerParams, x: Float[Array, "... D"]) -> Float[Array, ".
 
 
 def init_attention(key: PRNGKey, features: int) -> LayerParams:
-    """A norm, and LeCun-normal projections to queries, keys and values and back, without bias."""
+    """A norm, and LeCun-normal projections, with biases, to queries, keys and values and back."""
     inward, outward = jax.random.split(key)
     projections = {"qkv": (inward, 3 * features), "out": (outward, features)}
     params = init_norm(features)
