@@ -53,8 +53,8 @@ def _batched_by(batch: Batch, function: Function) -> Function:
             leaves, tree = jax.tree.flatten(given)
             varies = jax.tree.leaves(batched)
             for i, constant in enumerate(constants):
-                # An array that is there already is the same in each replica. Tracers, which are not,
-                # have no public name.
+                # An array that is there already is the same in each replica.
+                # A tracer is not, and JAX has no public name for it.
                 is_there = not isinstance(constant, jax.core.Tracer)  # noqa: TID251
                 if varies[i] and is_there:
                     leaves[i], varies[i] = constant, False
