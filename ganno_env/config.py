@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, Field
 
 from ganno.options import Allowed, typed
-from ganno_env.actions import ActedControl, ActionSet, Bounds, JointActions
+from ganno_env.actions import ActedControl, ActionSet, JointActions
 from ganno_env.checks import (
     check_features,
     check_fit,
@@ -158,10 +159,6 @@ class InterfaceConfig:
         """The names of the controls that agents set."""
         return tuple(one.name for one in self.acted)
 
-    def bounds(self, name: str = LEARNING_RATE.name) -> Bounds:
-        """Those of an acted control."""
-        return next(one.bounds for one in self.acted if one.name == name)
-
     def options(self) -> dict[str, Any]:
         """The arguments of `of` that give this one."""
         return {
@@ -219,5 +216,5 @@ def _by_control(
     return given
 
 
-INTERFACE_OPTIONS = ("controls", "actions", "bounds", "features", "single_agent")
+INTERFACE_OPTIONS = tuple(inspect.signature(InterfaceConfig.of).parameters)
 """The arguments of an environment that make its `InterfaceConfig`."""

@@ -1,8 +1,8 @@
 """What transformers are made of: affine maps of tokens, layer norm, attention, and blocks of them.
 
 Tokens are [N, T, D] or, as rows of one matrix, [N*T, D]. Of rows, a kernel's gradient is a sum over
-a single axis, which takes XLA on a CPU two thirds of the time that a sum over two takes. A norm
-belongs to the layer that it feeds.
+a single axis, which XLA on a CPU does faster than a sum over two. A norm belongs to the layer that
+it feeds.
 """
 
 from __future__ import annotations
@@ -76,13 +76,14 @@ def attend(
     return mixed @ params["out_kernel"] + params["out_bias"]
 
 
-def block_specs(depth: int) -> tuple[LayerSpec, ...]:
-    """The layers of so many blocks, in order: attention and two linear ones in each."""
-    return tuple(
+def layer_specs(depth: int) -> tuple[LayerSpec, ...]:
+    """The layers in order: embedding, attention and two linear ones in each block, head."""
+    blocks = (
         LayerSpec(f"block_{i}_{part}", "attention" if part == "attention" else "linear")
         for i in range(depth)
         for part in ("attention", "expand", "contract")
     )
+    return LayerSpec("embedding", "linear"), *blocks, LayerSpec("head", "linear")
 
 
 def init_blocks(keys: Sequence[PRNGKey], features: int) -> Params:

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int32
 from pydantic import Field
 
 from ganno_env.networks import attention, inputs, layers
-from ganno_env.types import InputSpec, LayerSpec, Network, NetworkState, Params, PRNGKey
+from ganno_env.types import InputSpec, Network, NetworkState, Params, PRNGKey
 
 INITIAL_DEVIATION = 0.02
 """Of embeddings, as GPT-2 has it."""
@@ -72,9 +72,4 @@ def transformer(
         logits = attention.dense(head, attention.layer_norm(head, x))
         return logits.reshape(*tokens.shape, num_outputs), network_state
 
-    specs = (
-        LayerSpec("embedding", "linear"),
-        *attention.block_specs(depth),
-        LayerSpec("head", "linear"),
-    )
-    return Network("transformer", specs, init, apply)
+    return Network("transformer", attention.layer_specs(depth), init, apply)

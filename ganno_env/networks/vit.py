@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 from pydantic import Field
 
 from ganno_env.networks import attention, inputs, layers
-from ganno_env.types import InputSpec, LayerSpec, Network, NetworkState, Params, PRNGKey
+from ganno_env.types import InputSpec, Network, NetworkState, Params, PRNGKey
 
 
 def vit(
@@ -72,12 +72,7 @@ def vit(
         pooled = attention.layer_norm(params["head"], tokens).mean(1)
         return attention.dense(params["head"], pooled), network_state
 
-    specs = (
-        LayerSpec("embedding", "linear"),
-        *attention.block_specs(depth),
-        LayerSpec("head", "linear"),
-    )
-    return Network("vit", specs, init, apply)
+    return Network("vit", attention.layer_specs(depth), init, apply)
 
 
 def _patches(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -10,6 +11,7 @@ from pydantic import Field
 
 from ganno.options import Positive
 from ganno_env.controls import MOMENTUM, WEIGHT_DECAY, Hyperparameters
+from ganno_env.controls.weight_decay import weight_decay_stage
 from ganno_env.optimisers.base import Optimiser, for_each_layer
 
 Decay = Annotated[float, Field(ge=0, lt=1)]
@@ -30,6 +32,15 @@ def with_momentum(
     return for_each_layer(make, hyperparameters[MOMENTUM.name])
 
 
+def adam_direction(
+    b1: float, b2: float, eps: float, hyperparameters: Hyperparameters
+) -> optax.GradientTransformation:
+    """Adam's direction, before weight decay."""
+    return with_momentum(
+        lambda momentum: optax.scale_by_adam(b1=momentum, b2=b2, eps=eps), b1, hyperparameters
+    )
+
+
 def adam(b1: Decay = 0.9, b2: Decay = 0.999, eps: Positive = 1e-8) -> Optimiser:
     """Adam (Kingma and Ba, 2015), whose weight decay is decoupled (Loshchilov and Hutter, 2019).
 
@@ -38,13 +49,7 @@ def adam(b1: Decay = 0.9, b2: Decay = 0.999, eps: Positive = 1e-8) -> Optimiser:
         b2: decay of the running mean of its square.
         eps: added to the root of that.
     """
-
-    def build(hyperparameters: Hyperparameters) -> optax.GradientTransformation:
-        return with_momentum(
-            lambda momentum: optax.scale_by_adam(b1=momentum, b2=b2, eps=eps), b1, hyperparameters
-        )
-
-    return Optimiser(build, takes={MOMENTUM.name})
+    return Optimiser(functools.partial(adam_direction, b1, b2, eps), takes={MOMENTUM.name})
 
 
 def sgd(momentum: Decay = 0.9, nesterov: bool = False) -> Optimiser:
@@ -73,13 +78,10 @@ def lamb(b1: Decay = 0.9, b2: Decay = 0.999, eps: Positive = 1e-6) -> Optimiser:
     """
 
     def build(hyperparameters: Hyperparameters) -> optax.GradientTransformation:
-        direction = with_momentum(
-            lambda momentum: optax.scale_by_adam(b1=momentum, b2=b2, eps=eps), b1, hyperparameters
-        )
-        decay = WEIGHT_DECAY.stage
-        assert decay is not None
         return optax.chain(
-            direction, decay(hyperparameters[WEIGHT_DECAY.name]), optax.scale_by_trust_ratio()
+            adam_direction(b1, b2, eps, hyperparameters),
+            weight_decay_stage(hyperparameters[WEIGHT_DECAY.name]),
+            optax.scale_by_trust_ratio(),
         )
 
     return Optimiser(build, takes={MOMENTUM.name, WEIGHT_DECAY.name})

@@ -26,7 +26,7 @@ def assert_doing_nothing_earns_nothing(env, rates):
     """From each initial rate, in one compiled program."""
     begin, step = jax.jit(env.reset_from), jax.jit(env.step)
     nothing = jnp.zeros((env.num_agents,), jnp.int32)
-    low, high = np.float32(env.interface.bounds())
+    low, high = np.float32(env.interface.acted[0].bounds)
     for rate in rates:
         state, _ = begin(jax.random.PRNGKey(0), {"learning_rate": jnp.float32(rate)})
         began = np.clip(np.float32(rate), low, high)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
@@ -64,33 +62,3 @@ def viewer(num_layers: int, *controls: str) -> TrainingViewer:
 
 def texts(figure: Figure) -> list[str]:
     return [text.get_text() for text in figure.findobj(matplotlib.text.Text) if text.get_text()]
-
-
-def check_legible(figure: Figure, num_layers: int, monkeypatch) -> None:
-    """Every text is inside of the figure, and none is on another."""
-    figure.canvas.draw()
-    # Matplotlib keeps labels of ticks outside an axis; they are not drawn.
-    drawn = {}
-    draw = matplotlib.text.Text.draw
-
-    def note(text, renderer):
-        if text.get_text() and text.get_visible():
-            drawn[text] = text.get_window_extent(renderer)
-        draw(text, renderer)
-
-    monkeypatch.setattr(matplotlib.text.Text, "draw", note)
-    figure.canvas.draw()
-    width, height = figure.canvas.get_width_height()
-    shown = [(text.get_text(), box) for text, box in drawn.items()]
-    assert len(shown) > num_layers
-    for name, box in shown:
-        assert box.x0 >= -1, name
-        assert box.x1 <= width + 1, name
-        assert box.y0 >= -1, name
-        assert box.y1 <= height + 1, name
-    for (name, box), (other, other_box) in itertools.combinations(shown, 2):
-        apart = (
-            min(box.x1, other_box.x1) - max(box.x0, other_box.x0) < 1
-            or min(box.y1, other_box.y1) - max(box.y0, other_box.y0) < 1.5
-        )
-        assert apart, (name, other, box, other_box)

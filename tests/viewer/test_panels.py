@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 
 from ganno_env.controls import PAPER_ACTIONS
 from ganno_env.viewer import Episode, colours, panels, scales
+from tests.pictures import check_legible
 from tests.viewer.made_up import (
     STEPS,
-    check_legible,
     record,
     texts,
     viewer,

@@ -14,10 +14,10 @@ from PIL import Image
 from ganno_env import make_env
 from ganno_env.controls import CONTROLS
 from ganno_env.viewer import Episode, scales
+from tests.pictures import check_legible
 from tests.viewer.made_up import (
     STEPS,
     THREE,
-    check_legible,
     joint,
     record,
     record_of,
