@@ -22,7 +22,7 @@ from benchmarks.measurement import machine, measure
 from ganno_env import NetworkTraining
 from ganno_env.compilation import jit_with_data
 from ganno_env.inner.replicas import replicated
-from ganno_env.types import InnerState
+from ganno_env.types import Batch, InnerState
 from systems.ppo.config import PPOConfig
 from systems.ppo.mesh import ENVS
 from systems.ppo.rec_ippo import make_learner
@@ -40,10 +40,11 @@ def updates_alone(env: NetworkTraining, mesh: Mesh) -> contenders.Contender:
     controls = {"learning_rate": rates, "weight_decay": rates}
 
     def train(state: InnerState, indices: jax.Array) -> InnerState:
-        def update(state: InnerState, batch: jax.Array) -> tuple[InnerState, None]:
+        def update(state: InnerState, batch: Batch) -> tuple[InnerState, None]:
             return env.inner._update(state, controls, batch)[0], None
 
-        return jax.lax.scan(update, state, indices)[0]
+        batches = jax.tree.map(lambda x: x[indices], env.task.data.train)
+        return jax.lax.scan(update, state, batches)[0]
 
     def step(states: InnerState, indices: jax.Array) -> InnerState:
         return jax.vmap(replicated(train))(states, indices)

@@ -102,9 +102,7 @@ def advance(
     num_examples = config.task.data.train.size
     indices = example_indices(state.data_key, start, tau * size, num_examples)
     held = {name: jnp.broadcast_to(x, shape) for name, x in state.controls.items()}
-    results = jax.vmap(inner.step, in_axes=(None, 0, None))(
-        state.inner, held | values, indices.reshape(tau, size)
-    )
+    results = inner.step(state.inner, held | values, indices.reshape(tau, size))
     network, metrics, statistics = jax.tree.map(lambda x: x[0], results)
     after = dataclasses.replace(
         state,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -43,7 +43,7 @@ class InnerLoop:
     """Training of `network` on `task` with `optimiser` and layerwise `controls`.
 
     Everything here is a pure function of its arguments. Those called `controls` hold each control's
-    value for each layer, [L], or [tau, L] where every update has its own.
+    value for each layer, [L], or [tau, L] where every update has its own, or [branches, tau, L].
     """
 
     network: Network
@@ -77,15 +77,15 @@ class InnerLoop:
     def step(
         self, state: InnerState, controls: Controls, indices: Int[Array, "tau B"]
     ) -> tuple[InnerState, Metrics, LayerStatistics]:
-        """Makes tau updates, on the batches at `indices`, and measures what came of them.
+        """Makes tau updates in each branch, on the batches at `indices`, and measures the result.
 
         Args:
-            state: where to start.
-            controls: each layer's value at each update, [tau, L].
-            indices: which training examples each batch is made of.
+            state: where all branches start.
+            controls: each layer's value at each update of each branch, [branches, tau, L].
+            indices: which training examples each batch is made of, in all branches.
 
         Returns:
-            The network after the updates, its metrics and its layers' statistics.
+            The network after the updates, its metrics and its layers' statistics, of each branch.
         """
         return replicated(self._step)(state, controls, indices)
 
@@ -102,31 +102,37 @@ class InnerLoop:
     def _initial_metrics(
         self, state: InnerState, controls: Controls, indices: Int[Array, " B"]
     ) -> tuple[Metrics, LayerStatistics]:
-        gradient, _, _ = self._gradient(state, controls, indices)
+        gradient, _, _ = self._gradient(state, controls, self._examples(indices))
         return self._measure(state, gradient)
 
     def _step(
         self, state: InnerState, controls: Controls, indices: Int[Array, "tau B"]
     ) -> tuple[InnerState, Metrics, LayerStatistics]:
+        # Found once for all branches: that is half of the time that an update of `mlp` takes.
+        batches = self._examples(indices)
+        branch = replicated(lambda controls: self._branch(state, controls, batches))
+        return jax.vmap(branch)(controls)
+
+    def _branch(
+        self, state: InnerState, controls: Controls, batches: Batch
+    ) -> tuple[InnerState, Metrics, LayerStatistics]:
         def update(carry, inputs):
-            state, _ = carry
-            now, batch_indices = inputs
-            state, gradient = self._update(state, now, batch_indices)
+            state = _in_shape(carry[0], like=initial[0])
+            state, gradient = self._update(state, *inputs)
             # The last gradient rides along, so that statistics are taken once a step.
-            return (state, gradient), (gradient.loss, gradient.accuracy)
+            return _flat((state, gradient)), (gradient.loss, gradient.accuracy)
 
         zeros = jax.tree.map(jnp.zeros_like, state.params)
-        nothing = Gradient(jnp.float32(0), jnp.float32(0), zeros, zeros)
-        (state, last), (losses, accuracies) = jax.lax.scan(
-            update, (state, nothing), (controls, indices)
-        )
+        initial = (state, Gradient(jnp.float32(0), jnp.float32(0), zeros, zeros))
+        final, (losses, accuracies) = jax.lax.scan(update, _flat(initial), (controls, batches))
+        state, last = _in_shape(final, like=initial)
         means = last._replace(loss=losses.mean(), accuracy=accuracies.mean())
         return state, *self._measure(state, means)
 
     def _update(
-        self, state: InnerState, controls: Controls, indices: Int[Array, " B"]
+        self, state: InnerState, controls: Controls, batch: Batch
     ) -> tuple[InnerState, Gradient]:
-        gradient, network_state, optimiser_state = self._gradient(state, controls, indices)
+        gradient, network_state, optimiser_state = self._gradient(state, controls, batch)
         to_step = update_step(self.optimiser, self.controls, self._by_layer(controls))
         step, _ = to_step.update(gradient.direction, to_step.init(state.params), state.params)
         state = InnerState(
@@ -138,9 +144,8 @@ class InnerLoop:
         return state, gradient
 
     def _gradient(
-        self, state: InnerState, controls: Controls, indices: Int[Array, " B"]
+        self, state: InnerState, controls: Controls, batch: Batch
     ) -> tuple[Gradient, NetworkState, optax.OptState]:
-        batch = jax.tree.map(lambda x: x[indices], self.task.data.train)
         loss, accuracy, network_state, gradient = batch_gradient(
             state.params, self.network, state.network_state, self.task, batch
         )
@@ -150,6 +155,9 @@ class InnerLoop:
                 gradient, state.optimiser_state, state.params, value=loss
             )
         return Gradient(loss, accuracy, gradient, direction), network_state, optimiser_state
+
+    def _examples(self, indices: Int[Array, "*tau B"]) -> Batch:
+        return jax.tree.map(lambda x: x[indices], self.task.data.train)
 
     def _direction(self, controls: Controls) -> optax.GradientTransformationExtraArgs:
         """Gradient to direction of ascent: all but the learning rate and the sign."""
@@ -173,3 +181,12 @@ class InnerLoop:
         return metrics, layer_statistics(
             self.layer_names, state.params, last.gradient, last.direction
         )
+
+
+def _flat(tree: Any) -> Any:
+    """Arrays of one axis: the optimiser's passes over [D, 10] are in runs of ten numbers."""
+    return jax.tree.map(jnp.ravel, tree)
+
+
+def _in_shape(flat: Any, like: Any) -> Any:
+    return jax.tree.map(lambda x, y: x.reshape(y.shape), flat, like)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import jax
 
 from ganno_env.networks import inputs, layers
+from ganno_env.networks.convolutions import convolution
+from ganno_env.networks.pooled import pooled_convolution
 from ganno_env.types import InputSpec, LayerSpec, Network
 
 SMALLEST_POOLED_SIDE = 4
@@ -51,8 +53,11 @@ def cnn(
     def apply(params, network_state, images, train):
         del train
         x = layers.to_feature_maps(images)
-        for name, pool in zip(names, pooled, strict=True):
-            x = layers.convolution(params[name]["kernel"], x, lowering=how)
+        for i, (name, pool) in enumerate(zip(names, pooled, strict=True)):
+            if i == 0 and pool and how == "matmul":
+                x = pooled_convolution(params[name], x)
+                continue
+            x = convolution(params[name]["kernel"], x, lowering=how)
             x = layers.add_bias(params[name], x)
             x = jax.nn.relu(layers.max_pool(x) if pool else x)
         return layers.linear(params["linear"], layers.flatten(x)).T, network_state

@@ -4,14 +4,12 @@ Inside a network, feature maps are channel-major with the batch last, [C, H, W, 
 the contiguous axis, so that a shifted slice, a pooling window and an activation are all plain
 vector loads. Kernels keep Flax's shapes ([k, k, C, O] and [D, O]).
 
-On CPU, XLA's convolutions inside loops are an order of magnitude slower than matrix products, so
-a convolution becomes k*k shifted slices and one product (`docs/performance.md` has the figures);
-on accelerators it stays a convolution, which their libraries do best.
+Convolutions have a module of their own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Literal, TypeAlias
 
 import jax
@@ -78,7 +76,25 @@ def init_linear(key: PRNGKey, num_inputs: int, num_outputs: int) -> LayerParams:
 
 def linear(params: LayerParams, x: Float[Array, "D N"]) -> Float[Array, "O N"]:
     """An affine map of each example's features."""
-    return params["kernel"].T @ x + params["bias"][:, None]
+    return product(params["kernel"], x) + params["bias"][:, None]
+
+
+@jax.custom_vjp
+def product(kernel: Float[Array, "D O"], x: Float[Array, "D M"]) -> Float[Array, "O M"]:
+    """`kernel.T @ x`, with the small kernel transposed in memory first.
+
+    XLA's product on a CPU takes an operand as it lies or transposed, the latter up to a third
+    slower. It would fold the transposition into the product, were it not for the barrier.
+    """
+    return lax.optimization_barrier(kernel.T) @ x
+
+
+def _product_backward(operands: tuple[Array, Array], cotangent: Array) -> tuple[Array, Array]:
+    kernel, x = operands
+    return lax.dot_general(x, cotangent, (((1,), (1,)), ((), ()))), kernel @ cotangent
+
+
+product.defvjp(lambda kernel, x: (product(kernel, x), (kernel, x)), _product_backward)
 
 
 def init_convolution(
@@ -90,52 +106,6 @@ def init_convolution(
         "kernel": _kernel_init(key, shape, jnp.float32),
         "bias": jnp.zeros((num_outputs,), jnp.float32),
     }
-
-
-def convolution(
-    kernel: Float[Array, "k k C O"],
-    x: Float[Array, "C H W N"],
-    stride: int = 1,
-    lowering: Lowering = "matmul",
-) -> Float[Array, "O H2 W2 N"]:
-    """A convolution with zero padding of (k - 1) / 2 on each side, for odd k."""
-    return _CONVOLUTIONS[lowering](kernel, x, stride)
-
-
-def _convolution_as_matmul(kernel: Array, x: Array, stride: int) -> Array:
-    size, _, num_inputs, num_outputs = kernel.shape
-    channels, height, width, batch = x.shape
-    pad = (size - 1) // 2
-    height, width = -(-height // stride), -(-width // stride)
-    padded = jnp.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0))) if pad else x
-    ends = (stride * (height - 1) + 1, stride * (width - 1) + 1)
-    patches = jnp.stack(
-        [
-            padded[:, i : i + ends[0] : stride, j : j + ends[1] : stride]
-            for i in range(size)
-            for j in range(size)
-        ]
-    )
-    patches = patches.reshape(size * size * channels, height * width * batch)
-    products = kernel.reshape(size * size * num_inputs, num_outputs).T @ patches
-    return products.reshape(num_outputs, height, width, batch)
-
-
-def _convolution_as_convolution(kernel: Array, x: Array, stride: int) -> Array:
-    pad = (kernel.shape[0] - 1) // 2
-    return lax.conv_general_dilated(
-        x,
-        kernel,
-        window_strides=(stride, stride),
-        padding=((pad, pad), (pad, pad)),
-        dimension_numbers=("CHWN", "HWIO", "CHWN"),
-    )
-
-
-_CONVOLUTIONS: dict[Lowering, Callable[[Array, Array, int], Array]] = {
-    "matmul": _convolution_as_matmul,
-    "convolution": _convolution_as_convolution,
-}
 
 
 def add_bias(params: LayerParams, x: Float[Array, "C H W N"]) -> Float[Array, "C H W N"]:

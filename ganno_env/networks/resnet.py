@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 from pydantic import Field
 
 from ganno_env.networks import inputs, layers, norms
+from ganno_env.networks.convolutions import convolution as convolve
 from ganno_env.types import (
     InputSpec,
     LayerParams,
@@ -192,11 +193,11 @@ def _apply(
 ) -> tuple[Float[Array, "O H3 W3 N"], dict[str, Array]]:
     """One convolution, and the end of its block where it ends one; `inputs` are (x, kept)."""
     x, kept = inputs
-    x = layers.convolution(params["kernel"], x, convolution.stride, how)
+    x = convolve(params["kernel"], x, convolution.stride, how)
     x, new_state = norms.batch_norm(params, state, x, train)
     if convolution.shortcut is not None:
         own_params, own_state = (_without_prefix(tree) for tree in (params, state))
-        kept = layers.convolution(own_params["kernel"], kept, convolution.shortcut[1], how)
+        kept = convolve(own_params["kernel"], kept, convolution.shortcut[1], how)
         kept, own_state = norms.batch_norm(own_params, own_state, kept, train)
         new_state = new_state | {SHORTCUT + k: v for k, v in own_state.items()}
     x = jax.nn.relu(x + kept if convolution.closes else x)

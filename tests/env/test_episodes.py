@@ -53,11 +53,11 @@ def test_the_reward_is_the_difference_of_two_runs(env, compiled, choices):
     accuracies = []
     for values in (acted, rates):
         held = {
-            "learning_rate": jnp.tile(jnp.asarray(values, jnp.float32), (5, 1)),
-            "weight_decay": jnp.tile(state.controls["weight_decay"], (5, 1)),
+            "learning_rate": jnp.tile(jnp.asarray(values, jnp.float32), (1, 5, 1)),
+            "weight_decay": jnp.tile(state.controls["weight_decay"], (1, 5, 1)),
         }
         _, metrics, _ = env.inner.step(state.inner, held, indices)
-        accuracies.append(float(metrics.validation_accuracy))
+        accuracies.append(float(metrics.validation_accuracy[0]))
     np.testing.assert_allclose(timestep.reward, accuracies[0] - accuracies[1], atol=1e-6)
     np.testing.assert_allclose(after.controls["learning_rate"], acted, rtol=1e-6)
 

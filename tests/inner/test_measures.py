@@ -53,7 +53,7 @@ def test_chunks_add_up_to_the_batch(env, monkeypatch):
     params, state = env.network.init(jax.random.key(0))
     arguments = (params, env.network, state, env.task, batch)
     whole = loss.batch_gradient(*arguments)
-    monkeypatch.setattr(chunks, "CACHE_BYTES", 5 * 9 * 64 * 4)
+    monkeypatch.setattr(chunks, "CACHE_BYTES", 5 * 9 * 16 * 4)
     assert chunks.chunk_size(env.network, env.task.input_spec, 16) == 4
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6),

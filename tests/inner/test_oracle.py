@@ -53,12 +53,12 @@ def plain_loop(env, params, optimiser, indices):
 
 
 def inner_loop(env, state, rate, decay, indices):
-    shape = (len(indices), env.num_layers)
+    shape = (1, len(indices), env.num_layers)
     controls = {
         "learning_rate": jnp.broadcast_to(jnp.asarray(rate, jnp.float32), shape),
         "weight_decay": jnp.broadcast_to(jnp.asarray(decay, jnp.float32), shape),
     }
-    return jax.jit(env.inner.step)(state, controls, indices)
+    return jax.tree.map(lambda x: x[0], jax.jit(env.inner.step)(state, controls, indices))
 
 
 def batches(env, num_updates):
