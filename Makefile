@@ -45,7 +45,7 @@ format: setup ## rewrites the code as ruff would have it
 	$(BIN)/ruff format
 
 test: lint ## lint and all the tests
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n $(JOBS)
 
 mutation: setup ## whether tests notice faults made on purpose (SAMPLE=1 for all of them: hours)
 	$(BIN)/python -m pip install --quiet "mutmut>=3.8"

@@ -1,25 +1,15 @@
 """Settings that hold for every test. They must be made before JAX is first used."""
 
 import os
-from pathlib import Path
 
 import chex
 import hypothesis
 import jax
 import jaxtyping
 
-from tests import runtime_types
+from tests import compilation, runtime_types
 
-ROOT = Path(__file__).resolve().parents[1]
-
-# Code that shards replicas over devices is tested wherever there is one processor or more.
-jax.config.update("jax_num_cpu_devices", 2)
-
-# As in the Makefile, so that pytest alone is as quick as `make test`.
-if jax.config.jax_compilation_cache_dir is None:
-    jax.config.update("jax_compilation_cache_dir", str(ROOT / ".cache" / "jax"))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
-    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+compilation.set_up()
 
 # Types of numbers mix only where the code says so.
 jax.config.update("jax_numpy_dtype_promotion", "strict")

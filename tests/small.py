@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -34,14 +35,31 @@ def small_env(**changes: Any) -> NetworkTraining:
     return make_env(**(ARGUMENTS | changes))
 
 
+def shared_env(**changes: Any) -> NetworkTraining:
+    """`small_env(**changes)`, made once; not where registries or data are other than usual."""
+    key = repr(sorted(changes.items()))
+    if key not in _ENVS:
+        _ENVS[key] = small_env(**changes)
+    return _ENVS[key]
+
+
+_ENVS: dict[str, NetworkTraining] = {}
+
+
+@functools.cache
+def compiled(env: NetworkTraining) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """`env`'s reset and step, compiled once for all the tests that have the same object."""
+    return jax.jit(env.reset), jax.jit(env.step)
+
+
 @functools.cache
 def some_states() -> tuple[State, State]:
     """States of `small_env`'s first episodes, and of networks that diverged, each stacked.
 
     They are the same whatever features are chosen.
     """
-    env = small_env(initial_controls=OPTIONAL)
-    reset, step = jax.jit(env.reset), jax.jit(env.step)
+    env = shared_env(initial_controls=OPTIONAL)
+    reset, step = compiled(env)
     sound, diverged = [], []
     for seed in range(4):
         state, _ = reset(jax.random.PRNGKey(seed))

@@ -22,7 +22,7 @@ from ganno_env.tasks.measures import cross_entropy
 from ganno_env.types import LAYER_KINDS, Metrics
 from systems.ppo.registry import SYSTEMS
 from tests.inputs import input_spec_for, random_inputs
-from tests.small import OPTIONAL, small_env, some_states
+from tests.small import OPTIONAL, compiled, shared_env, small_env, some_states
 
 
 def finite(tree):
@@ -40,7 +40,7 @@ def inputs(network):
 
 
 def test_networks_layers_hold_all_that_is_learned(network):
-    params, state = network.init(jax.random.key(0))
+    params, state = jax.jit(network.init)(jax.random.key(0))
     names = [layer.name for layer in network.layers]
     assert len(set(names)) == len(names)
     assert set(params) == set(names)
@@ -54,7 +54,7 @@ def test_networks_layers_hold_all_that_is_learned(network):
 
 
 def test_networks_are_pure_and_differentiable(network, inputs):
-    params, state = network.init(jax.random.key(0))
+    params, state = jax.jit(network.init)(jax.random.key(0))
 
     def loss(params):
         logits, new_state = network.apply(params, state, inputs, True)
@@ -80,12 +80,15 @@ def test_networks_are_pure_and_differentiable(network, inputs):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_networks_lowerings_agree(name):
     spec = input_spec_for(name)
-    logits = [
-        network.apply(*network.init(jax.random.key(0)), random_inputs(spec, 4), True)[0]
-        for how in ("matmul", "convolution")
-        for network in [build(name, spec, 10, {"width": 0.0625, "lowering": how})]
-    ]
-    np.testing.assert_allclose(*logits, rtol=1e-3, atol=1e-4)
+    inputs = random_inputs(spec, 4)
+
+    def logits(lowering):
+        network = build(name, spec, 10, {"width": 0.0625, "lowering": lowering})
+        return jax.jit(lambda key: network.apply(*network.init(key), inputs, True)[0])(
+            jax.random.key(0)
+        )
+
+    np.testing.assert_allclose(logits("matmul"), logits("convolution"), rtol=1e-3, atol=1e-4)
 
 
 @pytest.fixture(scope="module")
@@ -122,8 +125,9 @@ def test_features_are_finite_named_and_within_their_limits(features, states):
 @pytest.mark.parametrize("name", OPTIMISERS)
 def test_optimisers_train(name):
     env = small_env(optimiser=name, learning_rate=1e-3)
-    state, first = env.reset(jax.random.PRNGKey(0))
-    state, timestep = jax.jit(env.step)(state, jnp.zeros((2,), jnp.int32))
+    reset, step = compiled(env)
+    state, first = reset(jax.random.PRNGKey(0))
+    state, timestep = step(state, jnp.zeros((2,), jnp.int32))
     assert finite((state.inner, timestep))
     assert timestep.extras["train_loss"] != first.extras["train_loss"]
 
@@ -192,8 +196,9 @@ def test_a_control_is_in_every_environment_once_it_is_registered(gradient_norm):
     key, moved = jax.random.PRNGKey(0), {}
     for value in (0.0, 1e3):
         env = small_env(**plain, initial_controls={gradient_norm.name: value})
-        state, _ = env.reset(key)
-        after, timestep = jax.jit(env.step)(state, jnp.zeros((env.num_agents,), jnp.int32))
+        reset, step = compiled(env)
+        state, _ = reset(key)
+        after, timestep = step(state, jnp.zeros((env.num_agents,), jnp.int32))
         np.testing.assert_array_equal(after.controls[gradient_norm.name], value)
         np.testing.assert_array_equal(timestep.reward, 0.0)
         distance = jax.tree.map(
@@ -229,9 +234,10 @@ def test_controls_that_are_refused(gradient_norm):
 def test_schedules_stay_between_nothing_and_their_peak(name, num_updates):
     with jax.numpy_dtype_promotion("standard"):  # optax's own arithmetic mixes types
         rates, scaled = (
-            np.array([SCHEDULES[name](rate, num_updates)(i) for i in range(num_updates)])
+            np.asarray(jax.vmap(SCHEDULES[name](rate, num_updates))(jnp.arange(num_updates)))
             for rate in (0.01, 0.02)
         )
+    assert rates.shape == (num_updates,)
     assert np.isfinite(rates).all()
     assert rates.min() >= 0
     np.testing.assert_allclose(rates.max(), 0.01, rtol=0.02)
@@ -246,6 +252,6 @@ def test_names_are_taken_once():
 
 
 def test_states_are_frozen():
-    state, _ = small_env().reset(jax.random.PRNGKey(0))
+    state, _ = compiled(shared_env())[0](jax.random.PRNGKey(0))
     with pytest.raises(dataclasses.FrozenInstanceError):
         state.step_count = 3

@@ -22,7 +22,7 @@ from ganno_env.registration import by_name
 from ganno_env.tasks import TASKS
 from tests import test_contracts
 from tests.inputs import input_spec_for, random_inputs
-from tests.small import small_env, some_states
+from tests.small import compiled, small_env, some_states
 
 FOLDER = Path(__file__).parent / "new_members"
 REGISTRIES = {
@@ -50,8 +50,9 @@ def only(kind):
 
 def trained(env, action=0, steps=2):
     """The end of an episode in which agents always do the same, and its timesteps."""
-    state, timestep = jax.jit(env.reset)(jax.random.PRNGKey(0))
-    step, timesteps = jax.jit(env.step), [timestep]
+    reset, step = compiled(env)
+    state, timestep = reset(jax.random.PRNGKey(0))
+    timesteps = [timestep]
     for _ in range(steps):
         state, timestep = step(state, jnp.full((env.num_agents,), action, jnp.int32))
         timesteps.append(timestep)
@@ -81,7 +82,7 @@ def test_a_control(member):
     start = {"learning_rate": 0.01, "weight_decay": 0.0, "reward": "accuracy"}
     clipped = small_env(network="mlp", optimiser="sgd", initial_controls={member: 0.0}, **start)
     state, _ = trained(clipped, steps=1)
-    before, _ = clipped.reset(jax.random.PRNGKey(0))
+    before, _ = compiled(clipped)[0](jax.random.PRNGKey(0))
     jax.tree.map(np.testing.assert_array_equal, state.inner.params, before.inner.params)
 
 

@@ -134,7 +134,7 @@ def test_a_single_agent_sets_all_layers_controls():
     env = small_env(
         controls=BOTH, actions=LISTS, features="global", single_agent=True, network="mlp", **START
     )
-    state, timestep = env.reset(jax.random.PRNGKey(0))
+    state, timestep = jax.jit(env.reset)(jax.random.PRNGKey(0))
     assert timestep.observation.action_mask.shape == (1, 6)
     after = env.controls_after(state, jnp.array([3]))
     np.testing.assert_allclose(after["learning_rate"], [0.02] * 3, rtol=1e-6)

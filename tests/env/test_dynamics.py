@@ -16,7 +16,7 @@ from ganno_env.networks import NETWORKS
 from ganno_env.rewards import REWARDS
 from tests.env.acting import actions_of
 from tests.inputs import dataset_for
-from tests.small import small_env
+from tests.small import compiled, shared_env, small_env
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 FORMULATIONS = sorted(file.stem for file in (CONFIGS / "formulation").glob("*.yaml"))
@@ -40,10 +40,11 @@ def assert_doing_nothing_earns_nothing(env, rates):
 def test_doing_nothing_earns_nothing_after_a_schedule():
     """It may have led the rates beyond the bounds that agents have."""
     env = small_env(network="mlp", updates_per_step=2, bounds=(0.01, 0.3))
-    state, _ = env.reset(jax.random.PRNGKey(0))
+    reset, step = compiled(env)
+    state, _ = reset(jax.random.PRNGKey(0))
     state, _ = env.step_with_controls(state, {"learning_rate": jnp.full((2, env.num_layers), 0.5)})
     np.testing.assert_array_equal(state.controls["learning_rate"], 0.5)
-    state, timestep = env.step(state, jnp.zeros((env.num_agents,), jnp.int32))
+    state, timestep = step(state, jnp.zeros((env.num_agents,), jnp.int32))
     np.testing.assert_array_equal(timestep.reward, 0.0)
     np.testing.assert_allclose(state.controls["learning_rate"], 0.3)
 
@@ -78,17 +79,19 @@ def test_a_single_agent_that_does_nothing_earns_nothing():
 
 def test_a_rate_raised_shows_in_the_reward():
     env = small_env(learning_rate=1e-5, weight_decay=1e-5, updates_per_step=12, epochs=2)
-    state, _ = env.reset(jax.random.PRNGKey(0))
-    _, timestep = env.step(state, actions_of(env, 7, 7))
+    reset, step = compiled(env)
+    state, _ = reset(jax.random.PRNGKey(0))
+    _, timestep = step(state, actions_of(env, 7, 7))
     assert timestep.reward[0] > 0.02
 
 
 def test_a_single_agent_moves_all_layers():
     env = small_env(single_agent=True, features="global")
     assert env.num_agents == 1
-    state, timestep = env.reset(jax.random.PRNGKey(0))
+    reset, step = compiled(env)
+    state, timestep = reset(jax.random.PRNGKey(0))
     assert timestep.observation.agents_view.shape == (1, len(env.feature_names))
-    after, timestep = env.step(state, jnp.array([7]))
+    after, timestep = step(state, jnp.array([7]))
     np.testing.assert_allclose(
         after.controls["learning_rate"], state.controls["learning_rate"] + 0.001, rtol=1e-6
     )
@@ -100,8 +103,9 @@ def test_a_single_agent_moves_all_layers():
 )
 def test_other_rewards(reward):
     env = small_env(reward=reward)
-    state, _ = env.reset(jax.random.PRNGKey(0))
-    after, timestep = jax.jit(env.step)(state, actions_of(env, 7, 7))
+    reset, step = compiled(env)
+    state, _ = reset(jax.random.PRNGKey(0))
+    after, timestep = step(state, actions_of(env, 7, 7))
     before, now = state.metrics, after.metrics
     expected = {
         "accuracy": now.validation_accuracy,
@@ -118,7 +122,7 @@ def test_other_rewards(reward):
 
 def test_rates_stay_within_the_bounds_that_agents_are_given():
     env = small_env(actions=["noop", "*1000", "/1000"], learning_rate=0.0, bounds=(1e-5, 0.03))
-    state, _ = env.reset(jax.random.PRNGKey(0))
+    state, _ = compiled(env)[0](jax.random.PRNGKey(0))
     for actions, expected in (((0, 0), (1e-5, 1e-5)), ((0, 1), (1e-5, 1e-2)),
                               ((1, 1), (1e-2, 0.03)), ((2, 2), (1e-5, 3e-5))):  # fmt: skip
         state = state.replace(
@@ -128,9 +132,8 @@ def test_rates_stay_within_the_bounds_that_agents_are_given():
 
 
 def test_no_errors_at_all_have_a_finite_logarithm():
-    perfect = dataclasses.replace(
-        small_env().reset(jax.random.PRNGKey(0))[0].metrics, validation_accuracy=jnp.float32(1.0)
-    )
+    state, _ = compiled(shared_env())[0](jax.random.PRNGKey(0))
+    perfect = dataclasses.replace(state.metrics, validation_accuracy=jnp.float32(1.0))
     poor = dataclasses.replace(perfect, validation_accuracy=jnp.float32(0.0))
     gain = REWARDS["log_error_gain"].function(poor, perfect, perfect)
     np.testing.assert_allclose(gain, np.log(1000), rtol=1e-4)
@@ -139,9 +142,9 @@ def test_no_errors_at_all_have_a_finite_logarithm():
 @pytest.mark.parametrize("reward", ["accuracy_difference", "loss_difference", "loss_gain"])
 @pytest.mark.parametrize("poison", [jnp.inf, jnp.nan, 1e30])
 def test_a_diverged_network_shows_finite_numbers(reward, poison):
-    env = small_env(reward=reward, optimiser="sgd", learning_rate=1.0)
-    step = jax.jit(env.step)
-    state, _ = env.reset(jax.random.PRNGKey(0))
+    env = shared_env(reward=reward, optimiser="sgd", learning_rate=1.0)
+    reset, step = compiled(env)
+    state, _ = reset(jax.random.PRNGKey(0))
     params = jax.tree.map(lambda x: x * poison, state.inner.params)
     state = state.replace(inner=state.inner.replace(params=params))
     for _ in range(env.time_limit):

@@ -9,18 +9,18 @@ import pytest
 from jumanji.types import StepType
 
 from ganno_env.inner import example_indices
+from tests import small
 from tests.env.acting import actions_of
-from tests.small import small_env
 
 
 @pytest.fixture(scope="module")
 def env():
-    return small_env()
+    return small.shared_env()
 
 
 @pytest.fixture(scope="module")
 def compiled(env):
-    return jax.jit(env.reset), jax.jit(env.step)
+    return small.compiled(env)
 
 
 def assert_identical(a, b):
@@ -122,21 +122,22 @@ def test_jit_vmap_and_scan_change_nothing(env, compiled):
     assert int(plain_state.step_count) == 1
 
 
-def test_one_trace_serves_every_step(env):
+def test_one_trace_serves_every_step(env, compiled):
+    reset, _ = compiled
     traces = []
 
     def step(state, action):
         traces.append(1)
         return env.step(state, action)
 
-    compiled = jax.jit(step)
-    state, _ = env.reset(jax.random.PRNGKey(0))
+    stepped = jax.jit(step)
+    state, _ = reset(jax.random.PRNGKey(0))
     for _ in range(env.time_limit):
-        state, timestep = compiled(state, actions_of(env, 1, 2))
+        state, timestep = stepped(state, actions_of(env, 1, 2))
         state, timestep = jax.device_put((state, timestep))
     assert len(traces) == 1
-    fresh, first = env.reset(jax.random.PRNGKey(1))
-    compiled(fresh, actions_of(env, 0, 0))
+    fresh, first = reset(jax.random.PRNGKey(1))
+    stepped(fresh, actions_of(env, 0, 0))
     assert len(traces) == 1
     assert jax.tree.map(jax.typeof, first) == jax.tree.map(jax.typeof, timestep)
 
@@ -171,8 +172,9 @@ def test_following_constant_rates_is_doing_nothing(env, compiled):
 
 def test_runs_with_one_key_are_paired(env):
     initial = {"weight_decay": jnp.float32(0.1)}
+    reset_from = jax.jit(env.reset_from)
     one, other = (
-        env.reset_from(jax.random.PRNGKey(0), initial | {"learning_rate": jnp.float32(rate)})[0]
+        reset_from(jax.random.PRNGKey(0), initial | {"learning_rate": jnp.float32(rate)})[0]
         for rate in (0.0, 0.01)
     )
     assert_identical(one.inner, other.inner)

@@ -11,13 +11,14 @@ import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
 from ganno_env.compilation import jit_with_data
-from tests.small import small_env
+from tests.compilation import FUSED_AS_USUAL
+from tests.small import compiled, shared_env, small_env
 
 
 def program(env):
     state = jax.eval_shape(env.reset, jax.random.PRNGKey(0))[0]
     action = jax.ShapeDtypeStruct((env.num_agents,), jnp.int32)
-    return jax.jit(env.step).lower(state, action).compile()
+    return jax.jit(env.step).lower(state, action).compile(FUSED_AS_USUAL)
 
 
 @pytest.mark.parametrize("network", ["cnn2", "resnet9"])
@@ -47,7 +48,8 @@ def test_an_updates_work_is_what_a_hand_counts():
     def update(state, indices):
         return env.inner._update(state, controls, indices)[0]
 
-    cost = jax.jit(update).lower(state, jnp.zeros((batch,), jnp.int32)).compile().cost_analysis()
+    lowered = jax.jit(update).lower(state, jnp.zeros((batch,), jnp.int32))
+    cost = lowered.compile(FUSED_AS_USUAL).cost_analysis()
     assert by_hand < cost["flops"] < 1.6 * by_hand
     # The patches of the one-channel images and the maps that they become, each touched a few times.
     patches, maps = 4 * 9 * pixels * batch, 4 * channels * pixels * batch
@@ -71,9 +73,9 @@ def test_data_is_an_argument_of_the_program():
 
             return call
 
+        state, _ = jax.jit(env.reset)(jax.random.PRNGKey(0))
+        action = jnp.zeros((2,), jnp.int32)
         with pytest.MonkeyPatch.context() as patch:
-            state, _ = env.reset(jax.random.PRNGKey(0))
-            action = jnp.zeros((2,), jnp.int32)
             patch.setattr("ganno_env.compilation.jax.jit", spy)
             jit_with_data(env.step)(state, action)
         lengths.append(len(compiled[0]))
@@ -81,11 +83,11 @@ def test_data_is_an_argument_of_the_program():
 
 
 def test_jit_with_data_is_jit():
-    env = small_env()
-    state, _ = env.reset(jax.random.PRNGKey(0))
+    env = shared_env()
+    reset, step = compiled(env)
+    state, _ = reset(jax.random.PRNGKey(0))
     action = jnp.array([1, 7], jnp.int32)
-    step = jit_with_data(env.step)
-    ours, theirs = step(state, action), jax.jit(env.step)(state, action)
+    ours, theirs = jit_with_data(env.step)(state, action), step(state, action)
     assert jax.tree.structure(ours) == jax.tree.structure(theirs)
     for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
         assert jnp.allclose(a, b, rtol=1e-5, atol=1e-6)

@@ -11,7 +11,7 @@ import pytest
 from ganno_env.controls import WEIGHT_DECAY, scale_layers
 from ganno_env.inner.loss import evaluate
 from ganno_env.optimisers import OPTIMISERS, Optimiser, build, own_state, update_direction
-from tests.small import small_env
+from tests.small import compiled, small_env
 
 RATE, DECAY = 0.1, 0.2
 PLAIN = {
@@ -94,8 +94,9 @@ def averaged():
 
 def test_networks_are_evaluated_with_the_parameters_that_the_optimiser_says():
     env = small_env(network="mlp", optimiser=averaged(), learning_rate=0.5)
-    state, _ = env.reset(jax.random.PRNGKey(0))
-    state, timestep = jax.jit(env.step)(state, jnp.zeros((3,), jnp.int32))
+    reset, step = compiled(env)
+    state, _ = reset(jax.random.PRNGKey(0))
+    state, timestep = step(state, jnp.zeros((3,), jnp.int32))
     validation = env.task.data.validation
     average, _ = own_state(env.optimiser, env.inner.controls, state.inner.optimiser_state)
     losses = [
@@ -117,6 +118,7 @@ def test_an_optimiser_that_takes_the_learning_rate_makes_whole_steps():
     ends = []
     for optimiser in (Optimiser(build_it, takes={"learning_rate"}), {"name": "sgd", "momentum": 0}):
         env = small_env(optimiser=optimiser, **changes)
-        state, _ = env.reset(jax.random.PRNGKey(0))
-        ends.append(jax.jit(env.step)(state, jnp.zeros((3,), jnp.int32))[0].inner.params)
+        reset, step = compiled(env)
+        state, _ = reset(jax.random.PRNGKey(0))
+        ends.append(step(state, jnp.zeros((3,), jnp.int32))[0].inner.params)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), *ends)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -48,15 +50,13 @@ def as_flax_resnet18(params, state):
 @pytest.mark.parametrize("train", [True, False])
 def test_resnet18_equals_flax(train):
     network = build("resnet18", InputSpec((16, 16, 3)), 10, {"width": 0.0625})
-    params, state = network.init(jax.random.key(0))
+    params, state = jax.jit(network.init)(jax.random.key(0))
     # Statistics and norms that are not their initial values, so that their use shows.
     state = jax.tree.map(lambda x: 0.5 * x + 0.1, state)
     params = jax.tree.map(lambda x: x * 1.5, params)
-    logits, new_state = network.apply(params, state, IMAGES, train)
-    module = ResNet18(4, 10)
-    expected, changed = module.apply(
-        as_flax_resnet18(params, state), IMAGES, train, mutable=["batch_stats"]
-    )
+    logits, new_state = jax.jit(network.apply, static_argnums=3)(params, state, IMAGES, train)
+    apply = jax.jit(partial(ResNet18(4, 10).apply, mutable=["batch_stats"]), static_argnums=2)
+    expected, changed = apply(as_flax_resnet18(params, state), IMAGES, train)
     np.testing.assert_allclose(logits, expected, rtol=2e-3, atol=2e-3)
     ours = as_flax_resnet18(params, new_state)["batch_stats"]
     jax.tree.map(
@@ -76,10 +76,10 @@ def test_the_number_of_agents(name, agents):
 def test_resnet9_has_two_blocks_around_which_its_input_goes():
     """With its blocks' last norms at 0, a block is the identity (its input is not negative)."""
     network = build("resnet9", InputSpec((16, 16, 3)), 10, {"width": 0.0625})
-    params, state = network.init(jax.random.key(0))
+    params, state = jax.jit(network.init)(jax.random.key(0))
     for block in ("block_0_convolution_1", "block_1_convolution_1"):
         params[block]["scale"] = jnp.zeros_like(params[block]["scale"])
-    logits, _ = network.apply(params, state, IMAGES, False)
+    logits, _ = jax.jit(network.apply, static_argnums=3)(params, state, IMAGES, False)
 
     def layer(name, x):
         x = nn.Conv(params[name]["kernel"].shape[-1], (3, 3), use_bias=False).apply(

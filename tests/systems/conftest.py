@@ -38,16 +38,11 @@ def mesh_of(num_devices: int) -> jax.sharding.Mesh:
     return make_mesh(jax.devices(), num_devices)
 
 
-@pytest.fixture(scope="session")
-def learner() -> rec_ippo.Learner:
-    return rec_ippo.make_learner(Recall(), small_config())
-
-
-class _Once:
+class Once:
     """Systems whose learners are made once, if they differ in nothing but how long they train."""
 
-    def __init__(self, learner: Learner) -> None:
-        self._made = {self._key("rec_ippo", Recall(), small_config(), mesh_of(1)): learner}
+    def __init__(self) -> None:
+        self._made: dict[Any, Learner] = {}
 
     @staticmethod
     def _key(name: str, env: Any, config: PPOConfig, mesh: jax.sharding.Mesh) -> Any:
@@ -66,11 +61,20 @@ class _Once:
         return once
 
 
+ONCE = Once()
+"""This process's."""
+
+
+@pytest.fixture(scope="session")
+def learner() -> rec_ippo.Learner:
+    return ONCE["rec_ippo"](Recall(), small_config(), mesh_of(1))
+
+
 @pytest.fixture(scope="module")
-def compiled_once(learner: Learner) -> Iterator[None]:
+def compiled_once() -> Iterator[None]:
     """Trainings in this process share what they compile."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "SYSTEMS", _Once(learner))
+        patch.setattr(training, "SYSTEMS", ONCE)
         yield
 
 
@@ -81,7 +85,17 @@ def run(tmp_path):
 
 
 @pytest.fixture
-def work(monkeypatch, tmp_path):
+def in_process(monkeypatch, tmp_path):
+    """Commands run in this process, in an empty folder, and leave pytest its streams."""
+    monkeypatch.setattr("systems.command_line.command.protect_standard_streams", lambda: None)
+    # Hydra's logging would close streams that pytest captures.
+    monkeypatch.setattr("hydra._internal.logging_config.configure_logging", lambda *_: None)
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+
+
+@pytest.fixture
+def work(in_process, monkeypatch):
     """Commands check all that they are given, in an empty folder, and then do nothing."""
     done: list[dict] = []
 
@@ -98,8 +112,4 @@ def work(monkeypatch, tmp_path):
 
     monkeypatch.setattr(training, "train", train_nothing)
     monkeypatch.setattr("systems.experiments.experiment.run_experiment", run_nothing)
-    monkeypatch.setattr("systems.command_line.command.protect_standard_streams", lambda: None)
-    # Hydra's logging would close streams that pytest captures.
-    monkeypatch.setattr("hydra._internal.logging_config.configure_logging", lambda *_: None)
-    monkeypatch.chdir(tmp_path)
     return done

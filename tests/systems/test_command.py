@@ -22,23 +22,11 @@ from systems.command_line.command import Command
 from systems.command_line.help import options_below
 from systems.loggers import LOGGERS
 from systems.ppo.registry import SYSTEMS
+from tests.systems.commands import refused
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = {m.COMMAND.module: m for m in (demo, evaluate, learning, mava, reproduce, train)}
 TINY = ["env.train_size=200", "env.validation_size=40", "env.test_size=40", "env.epochs=4"]
-
-
-def refused(capsys, main, *given: str) -> str:
-    """The one line that a command is refused with."""
-    with pytest.raises(SystemExit) as ended:
-        main([*given])
-    output, errors = capsys.readouterr()
-    assert ended.value.code == 1, errors
-    assert output == ""
-    assert errors.startswith("error: ")
-    assert errors.count("\n") == 1, errors
-    assert not list(Path().iterdir()), "a refused command leaves nothing behind"
-    return errors
 
 
 @pytest.mark.usefixtures("work")

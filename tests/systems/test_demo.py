@@ -9,11 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from systems import evaluate
 from systems.evaluate import inherit
 from systems.policy.policy import load_policy
 from systems.utils.errors import StorageError
 from systems.utils.files import fresh_folder
+from tests.compilation import as_users_do
 from tests.small import ARGUMENTS
+from tests.systems.commands import refused
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZES = [
@@ -24,7 +27,7 @@ SIZES = [
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A demo that trains for one rollout."""
+    """A demo that trains for one rollout, compiled as users compile: what ships runs here too."""
     parent = tmp_path_factory.mktemp("results")
     code = (
         "import sys; from pathlib import Path; from systems import demo; "
@@ -34,17 +37,19 @@ def folder(tmp_path_factory):
         "demo.run(DemoOptions(total_timesteps=256, output_dir=Path(sys.argv[1]) / 'demo'))"
     )
     result = subprocess.run(
-        [sys.executable, "-c", code, str(parent)], capture_output=True, text=True, cwd=ROOT
-    )
+        [sys.executable, "-c", code, str(parent)],
+        cwd=ROOT, env=as_users_do(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
     assert result.returncode == 0, result.stderr
     return parent, result.stdout
 
 
-def evaluate(*arguments, cwd=ROOT):
+def evaluation(*arguments):
     command = [sys.executable, "-m", "systems.evaluate", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_the_demo_prints_its_table_and_writes_it_all(folder):
     parent, output = folder
     for method in ("constant", "cosine", "sgdr", "random", "GANNO"):
@@ -66,11 +71,15 @@ def test_a_second_run_gets_a_folder_of_its_own(tmp_path):
         fresh_folder(tmp_path / "file", "demo")
 
 
+@pytest.mark.slow
 def test_evaluation_runs_a_policy_on_another_network(folder, tmp_path):
     checkpoint = folder[0] / "demo" / "training"
-    arguments = [f"checkpoint={checkpoint}", "env=digits_cnn5", *SIZES, "learning_rates=[0,0.01]"]
     output_dir = tmp_path / "out"
-    result = evaluate(*arguments, "seeds=[0]", "schedules=[rex]", f"output_dir={output_dir}")
+    arguments = [
+        f"checkpoint={checkpoint}", "env=digits_cnn5", *SIZES, "learning_rates=[0,0.01]",
+        "seeds=[0]", "schedules=[rex]", f"output_dir={output_dir}",
+    ]  # fmt: skip
+    result = evaluation(*arguments)
     assert result.returncode == 0, result.stderr
     assert "random, actions of GANNO" in result.stdout
     text = (output_dir / "table.md").read_text()
@@ -80,24 +89,28 @@ def test_evaluation_runs_a_policy_on_another_network(folder, tmp_path):
     for left in ("table.md", "records.json", "comparison.png"):
         (output_dir / left).unlink()
     next((output_dir / "runs").iterdir()).unlink()
-    arguments += ["seeds=[0]", f"output_dir={output_dir}"]
-    again = evaluate(*arguments, "schedules=[rex]")
+    again = evaluation(*arguments)
     assert again.returncode == 0, again.stderr
     assert "6 runs, 5 of them made before" in again.stdout
     assert (output_dir / "table.md").read_text() == text
-    other = evaluate(*arguments, "schedules=[rex]", "greedy=true")
+    other = evaluation(*arguments, "greedy=true")
     assert other.returncode == 1
     assert "made otherwise (options.greedy: None there, True now)" in other.stderr
+    assert other.stderr.count("\n") == 1
 
 
-def test_evaluation_leaves_what_is_not_its_own(folder, tmp_path):
-    (tmp_path / "mine").touch()
-    policy = folder[0] / "demo" / "training"
-    result = evaluate(f"checkpoint={policy}", *SIZES, f"output_dir={tmp_path}")
-    assert result.returncode == 1
-    assert "has files in it already that are no evaluation's" in result.stderr
+@pytest.mark.slow
+@pytest.mark.usefixtures("in_process")
+def test_evaluation_leaves_what_is_not_its_own(folder, tmp_path, capsys):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine").touch()
+    given = (f"checkpoint={folder[0] / 'demo' / 'training'}", f"output_dir={tmp_path / 'full'}")
+    message = refused(capsys, evaluate.main, *given, *SIZES)
+    assert "has files in it already that are no evaluation's" in message
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("in_process")
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -110,12 +123,10 @@ def test_evaluation_leaves_what_is_not_its_own(folder, tmp_path):
         (["checkpoint={policy}", "env.batchsize=3"], "did you mean 'env.batch_size'"),
     ],
 )
-def test_bad_arguments_are_one_line(folder, arguments, message):
+def test_bad_arguments_are_one_line(folder, capsys, arguments, message):
     policy = folder[0] / "demo" / "training"
-    result = evaluate(*(a.format(policy=policy) for a in arguments))
-    assert result.returncode == 1
-    assert message in result.stderr
-    assert len(result.stderr.strip().splitlines()) == 1
+    given = [argument.format(policy=policy) for argument in arguments]
+    assert message in refused(capsys, evaluate.main, *given)
 
 
 def test_what_agents_see_is_the_policys_unless_given():

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.compilation import as_users_do
 
 ROOT = Path(__file__).resolve().parents[2]
 CODE = "from systems.training.devices import configure; print(configure(3, num_envs=6).size)"
@@ -27,7 +28,8 @@ FORCED = {"XLA_FLAGS": "--xla_force_host_platform_device_count=3"}
     ids=["XLA", "JAX", "both"],
 )
 def test_what_the_user_sets_wins_or_is_named(chosen, warning):
-    environment = {k: v for k, v in os.environ.items() if k not in ("XLA_FLAGS", *chosen)}
+    environment = as_users_do()
+    del environment["XLA_FLAGS"]
     done = subprocess.run(
         [sys.executable, "-c", CODE], capture_output=True, text=True, cwd=ROOT, check=False,
         env=environment | {"JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)} | chosen,

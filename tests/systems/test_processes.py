@@ -25,8 +25,8 @@ from systems.training.devices import ProcessError
 from systems.training.loop import train
 from tests.systems.conftest import mesh_of
 from tests.systems.short_runs import UPDATES, train_for
-from tests.systems.test_train_command import CACHE, ROOT
 
+ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = (
     "env=digits_cnn2", "network=mlp", "env.network_options={widths: [8]}", "env.train_size=128",
     "env.batch_size=16", "env.updates_per_step=2", "env.epochs=1",
@@ -36,7 +36,7 @@ SYSTEM = {"total_timesteps": 64, "rollout_length": 8, "num_envs": 4}
 
 
 def start(*command: str) -> subprocess.Popen[str]:
-    environment = os.environ | CACHE | {"JAX_NUM_CPU_DEVICES": "1"}
+    environment = os.environ | {"JAX_NUM_CPU_DEVICES": "1"}
     return subprocess.Popen(
         [sys.executable, "-m", *command],
         cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -78,6 +78,7 @@ def seen(tmp_path_factory):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("compiled_once")
 def test_two_processes_and_two_devices_equal_one(seen):
     folder, (first, second), _ = seen
     assert first["devices"] == second["devices"] == [0, 1]
@@ -103,6 +104,7 @@ def test_a_signal_to_one_process_stops_both_after_the_same_update_and_they_resum
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("compiled_once")
 def test_what_a_run_of_two_processes_saved_one_process_goes_on_with(seen):
     folder, _, _ = seen
     more = train_for(UPDATES + 2, folder / "run", resume=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pytest
 
 from systems import train
 from systems.policy.policy import load_policy
@@ -29,11 +30,9 @@ GAIN = 0.25
 """Of the return, which is about 0.67 at first: by a third, where seeds differ by 0.05."""
 
 
+@pytest.mark.usefixtures("in_process")
 def test_the_command_trains_agents_on_learning_rate_and_weight_decay(tmp_path, monkeypatch):
-    monkeypatch.setattr("systems.command_line.command.protect_standard_streams", lambda: None)
-    monkeypatch.setattr("hydra._internal.logging_config.configure_logging", lambda *_: None)
     monkeypatch.setattr("sys.argv", ["train", *GAME, *SYSTEM, f"output_dir={tmp_path / 'run'}"])
-    monkeypatch.chdir(tmp_path)
     train.main()
     lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     returns = [json.loads(line)["episode_return"] for line in lines]

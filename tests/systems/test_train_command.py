@@ -1,5 +1,4 @@
 import json
-import os
 import re
 import shlex
 import signal
@@ -22,10 +21,6 @@ from systems.utils.files import fresh_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 FORMULATIONS = sorted(path.stem for path in (ROOT / "configs" / "formulation").glob("*.yaml"))
-CACHE = {
-    "JAX_COMPILATION_CACHE_DIR": str(ROOT / ".cache" / "jax"),
-    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",
-}
 
 
 def compose(*arguments):
@@ -133,7 +128,7 @@ def test_a_sweep_gives_each_run_a_folder_and_reports_the_one_that_failed(tmp_pat
     for resumed in (False, True):
         done = subprocess.run(
             [sys.executable, "-c", SWEEP, "-m", "seed=1,2", f"hydra.sweep.dir={tmp_path}"],
-            cwd=ROOT, env=os.environ | CACHE, capture_output=True, text=True, check=False,
+            cwd=ROOT, capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 1
         assert "error: run 0 (seed=1): seed 1 is no good\n" in done.stderr
@@ -151,7 +146,7 @@ def test_runs_begun_at_once_get_folders_of_their_own(tmp_path):
 def run(*arguments):
     return subprocess.run(
         [sys.executable, "-m", "systems.train", *arguments],
-        cwd=ROOT, env=os.environ | CACHE, capture_output=True, text=True, check=False, timeout=240,
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=240,
     )  # fmt: skip
 
 
@@ -180,7 +175,7 @@ def test_trains_and_resumes_on_digits(tmp_path):
     command = [sys.executable, "-m", "systems.train", *sizes, f"output_dir={folder}"]
     process = subprocess.Popen(
         [*command, "system.total_timesteps=320000", "checkpoint_every=1000"],
-        cwd=ROOT, env=os.environ | CACHE, stderr=subprocess.PIPE, text=True,
+        cwd=ROOT, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     metrics = folder / "metrics.jsonl"
     while process.poll() is None and not (metrics.exists() and metrics.read_text()):

@@ -28,7 +28,10 @@ from jax.sharding import NamedSharding, PartitionSpec  # noqa: E402
 from ganno_env.compilation import jit_with_data  # noqa: E402
 from systems.training import checkpoint  # noqa: E402
 from systems.training import loop as training  # noqa: E402
+from tests.systems.conftest import ONCE  # noqa: E402
 from tests.systems.short_runs import UPDATES, train_for  # noqa: E402
+
+training.SYSTEMS = ONCE  # type: ignore[assignment]
 
 
 def error_of(call: Callable[[], Any]) -> str:

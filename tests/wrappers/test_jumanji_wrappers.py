@@ -19,6 +19,7 @@ from jumanji.wrappers import (
 import ganno_env
 from ganno_env.inner import loop, replicas
 from ganno_env.wrappers import MavaWrapper, evaluation_env
+from tests.compilation import FUSED_AS_USUAL
 from tests.ids import TINY, made_up_images  # noqa: F401
 
 pytestmark = pytest.mark.usefixtures("made_up_images")
@@ -173,7 +174,8 @@ def test_a_cond_under_vmap_copies_no_data(how, monkeypatch):
     reset = jax.vmap(lambda *args: reset_where(env, *args))
     keys, _ = arguments(env, NUM_ENVS)
     begun = jax.eval_shape(jax.vmap(env.reset), keys)
-    program = jax.jit(reset).lower(jnp.zeros(NUM_ENVS, bool), *begun).compile().as_text()
+    lowered = jax.jit(reset).lower(jnp.zeros(NUM_ENVS, bool), *begun)
+    program = lowered.compile(FUSED_AS_USUAL).as_text()
     images = "u8[{},8,8,1]"
     assert images.format(QUICK["train_size"]) in program
     assert images.format(f"{NUM_ENVS},{QUICK['train_size']}") not in program
