@@ -28,10 +28,10 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("ganno")
 
 LONGEST = (
-    "test_processes", "test_demo", "test_reproduce", "test_dynamics", "test_registration",
-    "test_switches", "test_train_command", "test_contracts", "test_jumanji_wrappers",
+    "test_demo", "test_reproduce", "test_processes", "test_dynamics", "test_jumanji_wrappers",
+    "test_registration", "test_switches", "test_contracts", "test_train_command",
 )  # fmt: skip
-"""Files that take minutes, the longest first: begun last, they would leave a core idle."""
+"""Files that take long, the longest first: begun last, they would leave a core idle."""
 
 
 def pytest_collection_modifyitems(items):

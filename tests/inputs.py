@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
+from typing import Any
+
 import jax
 import jax.numpy as jnp
+import pytest
 from jaxtyping import Array
 
 from ganno_env.networks import check_takes
@@ -25,6 +30,12 @@ def input_spec_for(network: str) -> InputSpec:
 def dataset_for(network: str) -> str:
     """A dataset that every machine has and whose inputs the network takes."""
     return "digits" if input_spec_for(network) is IMAGES else "text"
+
+
+def slow_if_large(names: Iterable[str]) -> list[Any]:
+    """Networks, or ids of environments, as parameters of a test that compiles their training."""
+    large = re.compile("cnn5|resnet|vit|transformer", re.IGNORECASE)
+    return [pytest.param(n, marks=[pytest.mark.slow] if large.search(n) else []) for n in names]
 
 
 def random_inputs(spec: InputSpec, num_examples: int, seed: int = 0) -> Array:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 def check_legible(figure: Figure, least: int, monkeypatch) -> None:
     """More texts than `least` are drawn, each inside of the figure, and none on another."""
-    figure.canvas.draw()
+    figure.draw_without_rendering()  # lays it out
     # Matplotlib keeps labels of ticks outside an axis; they are not drawn.
     drawn = {}
     draw = matplotlib.text.Text.draw

@@ -19,7 +19,7 @@ from ganno_env.optimisers import OPTIMISERS
 from systems.policy.policy import make_policy
 from systems.ppo.config import PPOConfig
 from systems.ppo.rec_ippo import make_learner
-from tests.inputs import dataset_for
+from tests.inputs import dataset_for, slow_if_large
 from tests.small import small_env
 from tests.toys import Recall
 
@@ -69,7 +69,7 @@ def play(env, key):
     return [timestep for _, timestep in history]
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("network", slow_if_large(NETWORKS))
 def test_every_network_is_traced_under_both(network):
     env = small_env(
         dataset=dataset_for(network),
@@ -96,6 +96,7 @@ def test_each_switch_and_kind_of_key_alone(names, kind):
         trace_episode(small_env(**TINY, split_seed=1), KEYS[kind](0))
 
 
+@pytest.mark.slow
 def test_the_same_key_gives_the_same_episode():
     env = small_env(**TINY)
     expected = play(env, jax.random.PRNGKey(0))
@@ -109,6 +110,7 @@ def test_the_same_key_gives_the_same_episode():
         )
 
 
+@pytest.mark.slow
 def test_without_compilation():
     env = small_env(**TINY | {"num_steps": 1, "updates_per_step": 1})
     expected = jax.jit(env.reset)(jax.random.PRNGKey(0))[1]
@@ -132,6 +134,7 @@ def train(env, key):
     return state, metrics
 
 
+@pytest.mark.slow
 def test_training_is_the_same_under_both():
     env = Recall()
     _, expected = train(env, jax.random.PRNGKey(0))
@@ -148,6 +151,7 @@ def test_training_is_the_same_under_both():
         np.testing.assert_allclose(value, expected[name], rtol=1e-3, atol=1e-4, err_msg=name)
 
 
+@pytest.mark.slow
 def test_runs_of_a_grid_are_the_same_under_both():
     runner = GridRunner(small_env(**TINY))
     specs = [

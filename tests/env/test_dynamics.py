@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 from ganno_env.networks import NETWORKS
 from ganno_env.rewards import REWARDS
 from tests.env.acting import actions_of
-from tests.inputs import dataset_for
+from tests.inputs import dataset_for, slow_if_large
 from tests.small import compiled, shared_env, small_env
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
@@ -49,7 +49,7 @@ def test_doing_nothing_earns_nothing_after_a_schedule():
     np.testing.assert_allclose(state.controls["learning_rate"], 0.3)
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("network", slow_if_large(NETWORKS))
 def test_doing_nothing_earns_exactly_nothing(network):
     env = small_env(
         dataset=dataset_for(network),

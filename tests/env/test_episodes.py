@@ -95,6 +95,7 @@ def test_other_keys_give_other_episodes(compiled):
     assert first[0] != first[1]
 
 
+@pytest.mark.slow
 def test_jit_vmap_and_scan_change_nothing(env, compiled):
     reset, step = compiled
     keys = jax.random.split(jax.random.PRNGKey(0), 3)

@@ -12,6 +12,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from ganno_env.compilation import jit_with_data
 from tests.compilation import FUSED_AS_USUAL
+from tests.inputs import slow_if_large
 from tests.small import compiled, shared_env, small_env
 
 
@@ -21,7 +22,7 @@ def program(env):
     return jax.jit(env.step).lower(state, action).compile(FUSED_AS_USUAL)
 
 
-@pytest.mark.parametrize("network", ["cnn2", "resnet9"])
+@pytest.mark.parametrize("network", slow_if_large(["cnn2", "resnet9"]))
 def test_no_slow_operation_is_left(network):
     text = program(small_env(network=network, network_options={"width": 0.0625})).as_text()
     operations = set(re.findall(r"[\]})] ([a-z][a-z-]*)\(", text))

@@ -13,6 +13,7 @@ from jumanji.testing.env_not_smoke import (
 
 import ganno_env
 from tests.ids import TINY, made_up_images  # noqa: F401
+from tests.inputs import slow_if_large
 
 pytestmark = pytest.mark.usefixtures("made_up_images")
 
@@ -24,7 +25,7 @@ def test_every_id_is_a_game_of_many_steps_by_itself(name):
     assert env.task.data.train.size >= 1000
 
 
-@pytest.mark.parametrize("name", ganno_env.ENVIRONMENTS)
+@pytest.mark.parametrize("name", slow_if_large(ganno_env.ENVIRONMENTS))
 def test_every_id_passes_jumanjis_checks(name, monkeypatch):
     env = jumanji.make(name, **TINY)
     # The checks compile the step alone, and op by op a reset takes as long again as both together.

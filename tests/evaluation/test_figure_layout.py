@@ -17,7 +17,7 @@ def test_every_text_is_legible(name, monkeypatch):
 @pytest.mark.parametrize("name", ALL)
 def test_every_point_is_inside_its_panel(name):
     figure = ALL[name]()
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     for axis in figure.axes:
         low, high = axis.get_ylim()
         for line in axis.get_lines():

@@ -67,6 +67,7 @@ def plain(params, text):
     return norm(head, x) @ head["kernel"] + head["bias"]
 
 
+@pytest.mark.slow
 def test_it_equals_plain_einsums_in_values_and_gradients(network, params):
     weights = jax.random.normal(jax.random.key(3), (3, LENGTH, OUTPUTS))
 

@@ -176,6 +176,7 @@ def option_sets(count: int, seed: int = 0):
         yield module, [*needed[module], *given]
 
 
+@pytest.mark.slow
 def test_any_options_run_or_end_in_one_line(work, capsys, monkeypatch, tmp_path):
     monkeypatch.delenv("GANNO_DATA_DIR", raising=False)
     ran = 0

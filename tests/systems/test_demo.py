@@ -14,7 +14,6 @@ from systems.evaluate import inherit
 from systems.policy.policy import load_policy
 from systems.utils.errors import StorageError
 from systems.utils.files import fresh_folder
-from tests.compilation import as_users_do
 from tests.small import ARGUMENTS
 from tests.systems.commands import refused
 
@@ -27,7 +26,7 @@ SIZES = [
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A demo that trains for one rollout, compiled as users compile: what ships runs here too."""
+    """A demo that trains for one rollout."""
     parent = tmp_path_factory.mktemp("results")
     code = (
         "import sys; from pathlib import Path; from systems import demo; "
@@ -38,7 +37,7 @@ def folder(tmp_path_factory):
     )
     result = subprocess.run(
         [sys.executable, "-c", code, str(parent)],
-        cwd=ROOT, env=as_users_do(), capture_output=True, text=True, check=False,
+        cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     return parent, result.stdout

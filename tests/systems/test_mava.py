@@ -112,6 +112,7 @@ def test_without_mava_one_line_says_how_to_get_it():
     assert (ROOT / mava.INSTALL.split()[-1]).is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(INSTALLED, reason="Mava is installed")
 def test_the_way_in_leads_to_mavas_own_entry_point(fake_mava, tmp_path):
     done = run_command(

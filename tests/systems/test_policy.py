@@ -33,11 +33,12 @@ def saved(policy, tmp_path):
 def run(policy, env, greedy):
     """Two episodes, with the hidden state carried over the reset for `done` to clear."""
     hidden, actions = policy.initial_hidden(env.num_agents), []
+    act = jax.jit(policy.act, static_argnames="greedy")
     for episode in range(2):
         state, timestep = env.reset(jax.random.PRNGKey(episode))
         for t in range(3):
             key = jax.random.PRNGKey(100 * episode + t)
-            hidden, action = jax.jit(policy.act, static_argnames="greedy")(
+            hidden, action = act(
                 hidden, timestep.observation, jnp.asarray(t == 0), key, greedy=greedy
             )
             actions.append(action)

@@ -83,6 +83,7 @@ def test_every_experiment_is_well_formed(name, scale):
     assert experiment.report in REPORTS
 
 
+@pytest.mark.slow
 def test_a_table_has_every_row_and_what_it_was_made_of(finished):
     text = (finished / "table.md").read_text()
     for name in ("constant", "Lion, λ = 0.01", "GANNO", "VeLO"):
@@ -99,6 +100,7 @@ def test_a_table_has_every_row_and_what_it_was_made_of(finished):
     assert all(run["seconds"] > 0 for run in timed)
 
 
+@pytest.mark.slow
 def test_finished_runs_are_not_made_again(finished, monkeypatch, capsys):
     before = records(finished)
     monkeypatch.setattr("ganno_env.evaluation.rollout.GridRunner._episodes", None)
@@ -107,6 +109,7 @@ def test_finished_runs_are_not_made_again(finished, monkeypatch, capsys):
     assert records(finished) == before
 
 
+@pytest.mark.slow
 def test_shards_share_the_runs(finished, tmp_path, capsys):
     for shard in (1, 0):
         run(tmp_path / "out", "methods=[constant]", f"shard={shard}", "num_shards=2")
@@ -115,6 +118,7 @@ def test_shards_share_the_runs(finished, tmp_path, capsys):
     assert records(tmp_path / "out") == alone
 
 
+@pytest.mark.slow
 def test_a_killed_experiment_goes_on_and_its_records_are_the_same(finished, tmp_path):
     folder = tmp_path / "killed"
     options = [*RUN, f"output_dir={folder}"]
@@ -132,6 +136,7 @@ def test_a_killed_experiment_goes_on_and_its_records_are_the_same(finished, tmp_
     assert records(folder) == records(finished)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("checkpointed", [True, False])
 def test_a_training_that_was_interrupted_is_finished(finished, tmp_path, checkpointed):
     folder = tmp_path / "out"
@@ -145,6 +150,7 @@ def test_a_training_that_was_interrupted_is_finished(finished, tmp_path, checkpo
     assert records(folder) == [r for r in records(finished) if r["method"] == "GANNO"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
@@ -179,6 +185,7 @@ def test_agents_still_to_be_trained_are_not_trained_by_every_shard(tmp_path):
         run(tmp_path / "out", "num_shards=2")
 
 
+@pytest.mark.slow
 def test_without_agents_their_row_says_so(tmp_path):
     folder = run(tmp_path / "out", "methods=[constant,ganno]", "checkpoint=none", "seeds=[0]")
     assert "train agents (checkpoint=train)" in (folder / "table.md").read_text()

@@ -18,6 +18,7 @@ from systems import train as command
 from systems.loggers import LOGGERS
 from systems.options.commands import TrainOptions
 from systems.utils.files import fresh_folder
+from tests.compilation import as_users_do
 
 ROOT = Path(__file__).resolve().parents[2]
 FORMULATIONS = sorted(path.stem for path in (ROOT / "configs" / "formulation").glob("*.yaml"))
@@ -143,10 +144,10 @@ def test_runs_begun_at_once_get_folders_of_their_own(tmp_path):
     assert len(folders) == len(list((tmp_path / "runs").iterdir())) == 16
 
 
-def run(*arguments):
+def run(*arguments, env=None):
     return subprocess.run(
         [sys.executable, "-m", "systems.train", *arguments],
-        cwd=ROOT, capture_output=True, text=True, check=False, timeout=240,
+        cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=240,
     )  # fmt: skip
 
 
@@ -167,6 +168,7 @@ def test_an_error_is_one_line_and_an_exit_code(argument, message):
 
 @pytest.mark.slow
 def test_trains_and_resumes_on_digits(tmp_path):
+    """Compiled as users compile, and as no other test is: what ships is run here too."""
     sizes = [
         "env=digits_cnn2", "scale=smoke", "network=mlp", "env.updates_per_step=2", "env.epochs=1",
         "env.train_size=128", "system.rollout_length=8", "num_devices=1",
@@ -175,7 +177,7 @@ def test_trains_and_resumes_on_digits(tmp_path):
     command = [sys.executable, "-m", "systems.train", *sizes, f"output_dir={folder}"]
     process = subprocess.Popen(
         [*command, "system.total_timesteps=320000", "checkpoint_every=1000"],
-        cwd=ROOT, stderr=subprocess.PIPE, text=True,
+        cwd=ROOT, env=as_users_do(), stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     metrics = folder / "metrics.jsonl"
     while process.poll() is None and not (metrics.exists() and metrics.read_text()):
@@ -190,7 +192,8 @@ def test_trains_and_resumes_on_digits(tmp_path):
         "checkpoints", "config.yaml", "metrics.jsonl", "overrides.json", "policy.npz",
         "training.png",
     }  # fmt: skip
-    resumed = run(f"resume={folder}", f"system.total_timesteps={32 * (updates + 1)}")
+    more = f"system.total_timesteps={32 * (updates + 1)}"
+    resumed = run(f"resume={folder}", more, env=as_users_do())
     assert resumed.returncode == 0, resumed.stderr
     assert "return, last tenth" in resumed.stderr
     assert len(metrics.read_text().splitlines()) == updates + 1

@@ -21,6 +21,7 @@ from ganno_env.inner import loop, replicas
 from ganno_env.wrappers import MavaWrapper, evaluation_env
 from tests.compilation import FUSED_AS_USUAL
 from tests.ids import TINY, made_up_images  # noqa: F401
+from tests.inputs import slow_if_large
 
 pytestmark = pytest.mark.usefixtures("made_up_images")
 
@@ -95,7 +96,7 @@ def test_wrappers_that_batch_can_be_transformed(name):
     jax.eval_shape(lambda *args: play(env, *args), *arguments(env, 2, NUM_ENVS))
 
 
-@pytest.mark.parametrize("name", ganno_env.ENVIRONMENTS)
+@pytest.mark.parametrize("name", slow_if_large(ganno_env.ENVIRONMENTS))
 def test_every_id_can_be_vmapped_with_auto_reset(name):
     env = jumanji.make(name, **TINY)
     keys, actions = arguments(env, NUM_ENVS)
@@ -109,7 +110,7 @@ def test_every_id_can_be_vmapped_with_auto_reset(name):
     assert state.step_count.shape == (NUM_ENVS,)
 
 
-@pytest.mark.parametrize("name", ganno_env.ENVIRONMENTS)
+@pytest.mark.parametrize("name", slow_if_large(ganno_env.ENVIRONMENTS))
 def test_every_id_is_a_gym_environment(name):
     """Gym has one reward a step, so agents are made one first."""
     env = JumanjiToGymWrapper(MultiToSingleWrapper(jumanji.make(name, **TINY)))
@@ -135,6 +136,7 @@ def test_gym_and_deep_mind_environments_play():
     assert info["validation_accuracy"] >= 0
 
 
+@pytest.mark.slow
 def test_auto_reset_under_vmap_is_stepping_and_resetting_by_hand():
     env = jumanji.make(SMALLEST, **QUICK, learning_rate=0.01)
     vector = VmapAutoResetWrapper(env)
