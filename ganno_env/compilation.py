@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -36,6 +36,7 @@ def jit_with_data(
     donate_argnums: Sequence[int] = (),
     out_shardings: Any = None,
     data_sharding: jax.sharding.Sharding | None = None,
+    compiler_options: Mapping[str, Any] | None = None,
 ) -> Callable[..., Any]:
     """`jax.jit`, but arrays that `function` closes over are arguments of the compiled program.
 
@@ -49,6 +50,7 @@ def jit_with_data(
         out_shardings: as `jax.jit`'s.
         data_sharding: where the arrays closed over should live; where they are, if not given. Its
             devices may be those of several processes, each of which closes over the same data.
+        compiler_options: as `jax.jit`'s.
     """
     programs: dict[Any, Callable[..., Any]] = {}
 
@@ -57,7 +59,8 @@ def jit_with_data(
         data = constants if data_sharding is None else _placed(constants, data_sharding)
         donated = tuple(argnum + 1 for argnum in donate_argnums)
         kwargs = {} if out_shardings is None else {"out_shardings": out_shardings}
-        compiled = jax.jit(run, donate_argnums=donated, **kwargs)
+        options = None if compiler_options is None else dict(compiler_options)
+        compiled = jax.jit(run, donate_argnums=donated, compiler_options=options, **kwargs)
         return lambda *args: compiled(data, *args)
 
     def call(*args: Any) -> Any:

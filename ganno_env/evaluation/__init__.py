@@ -8,7 +8,8 @@ from ganno_env.evaluation.controller import (
 )
 from ganno_env.evaluation.definition import define
 from ganno_env.evaluation.methods import METHODS, Method, NotAvailableError, make_method
-from ganno_env.evaluation.rollout import GridRunner, RunSpec
+from ganno_env.evaluation.planning import RunSpec
+from ganno_env.evaluation.rollout import GridRunner
 from ganno_env.evaluation.tables import Result, markdown, summarise
 
 __all__ = [

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 from ganno_env.env import NetworkTraining
 from ganno_env.evaluation.controller import Controller, random_controller, schedule_controller
-from ganno_env.evaluation.rollout import UNCHANGED, RunSpec, Variant
+from ganno_env.evaluation.planning import UNCHANGED, RunSpec, Variant
 from ganno_env.optimisers import build, velo
 from ganno_env.registry import Registry
 from ganno_env.schedules import SCHEDULES

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -12,90 +12,35 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array
 
-from ganno_env.actions import NO_OP
 from ganno_env.compilation import jit_with_data
-from ganno_env.config import InterfaceConfig
-from ganno_env.controls import LEARNING_RATE, WEIGHT_DECAY
-from ganno_env.dynamics import advance
 from ganno_env.env import NetworkTraining
-from ganno_env.evaluation.controller import Carry, Controller, Decide
-from ganno_env.optimisers import Optimiser
-from ganno_env.types import PRNGKey, RunRecord, State
+from ganno_env.evaluation import programs
+from ganno_env.evaluation.controller import Carry
+from ganno_env.evaluation.planning import Batch, RunSpec, plan
+from ganno_env.types import RunRecord
 
 RUNS = "runs"
+AHEAD = 2
+"""Steps that are handed to the devices before the host waits for the one before them."""
+QUICK_TO_COMPILE = {"xla_backend_optimization_level": 1}
+"""For programs that run for a moment: on a CPU, random numbers alone take LLVM's higher levels
+seconds for each array that is drawn (`docs/performance.md`)."""
+Row = dict[str, Any]
+"""What a step adds to the records of a batch's runs: arrays [runs, ...] on devices."""
 
 
-class Variant(NamedTuple):
-    """What a run has that is not as in its grid's environment.
-
-    Attributes:
-        optimiser: what trains; the environment's own, if None.
-        interface: what agents see and do; the environment's own, if None.
-    """
-
-    optimiser: Optimiser | None = None
-    interface: InterfaceConfig | None = None
-
-    def of(self, env: NetworkTraining) -> NetworkTraining:
-        """The environment with what this changes; itself, if that is nothing."""
-        changes: dict[str, Any] = {}
-        if self.optimiser is not None:
-            changes["optimiser"] = self.optimiser
-        if self.interface is not None:
-            changes |= self.interface.options()
-        return env.replace(**changes) if changes else env
-
-
-UNCHANGED = Variant()
-"""The grid's environment as it is."""
-
-
-class RunSpec(NamedTuple):
-    """One run of a grid.
+class Done(NamedTuple):
+    """A step that devices have made.
 
     Attributes:
-        controller: who sets the controls.
-        learning_rate, weight_decay: from where.
-        seed: of the initial weights, the batches and the controller's own choices.
-        variant: what is not as in the grid's environment.
+        batch: whose.
+        rows: its own and those of the batch's steps before it.
     """
 
-    controller: Controller
-    learning_rate: float
-    weight_decay: float
-    seed: int
-    variant: Variant = UNCHANGED
-
-
-class Group(NamedTuple):
-    """What runs must have in common to be made together.
-
-    Attributes:
-        variant: of their environment.
-        decide, schedules: of their controllers.
-    """
-
-    variant: Variant
-    decide: Decide
-    schedules: bool
-
-
-class Batch(NamedTuple):
-    """Runs that are made together, and end together.
-
-    Attributes:
-        group: what they have in common.
-        size: how many are computed, on all devices: the last is repeated if there are fewer.
-        numbers: their places among the specs.
-        programs: batches with the same value share the programs that are slow to compile.
-    """
-
-    group: Group
-    size: int
-    numbers: tuple[int, ...]
-    programs: Hashable
+    batch: Batch
+    rows: list[Row]
 
 
 class GridRunner:
@@ -103,7 +48,8 @@ class GridRunner:
 
     Runs with the same seed start from the same weights and see the same batches, whoever controls
     them. An episode is a loop on the host over a few compiled programs: those in which networks
-    train are shared by all controllers, and each controller adds a small one of its own.
+    train are shared by all controllers, and each controller adds a small one of its own. The host
+    is a step or two ahead of the devices, which wait neither for it nor for a batch's records.
 
     Args:
         env: what to train; its reward, sampled rates and second branch play no part.
@@ -131,140 +77,126 @@ class GridRunner:
         records = dict(self.iterate(specs))
         return [records[number] for number in range(len(specs))]
 
-    def iterate(self, specs: Sequence[RunSpec]) -> Iterator[tuple[int, RunRecord]]:
-        """Each run's place in `specs` and its record, as they are done."""
-        for batch in self.plan(specs):
-            chosen = [specs[number] for number in batch.numbers]
-            records = self._run_together(batch.group, chosen, batch.size)
-            yield from zip(batch.numbers, records, strict=True)
-
     def plan(self, specs: Sequence[RunSpec]) -> list[Batch]:
-        """The batches that `iterate` runs, in order."""
-        groups: dict[Group, list[int]] = {}
-        for number, spec in enumerate(specs):
-            group = Group(spec.variant, spec.controller.decide, spec.controller.schedules)
-            groups.setdefault(group, []).append(number)
-        batches: list[Batch] = []
-        for group, numbers in groups.items():
-            size = min(self._runs_at_once or len(numbers), len(numbers))
-            programs = self._training(group.variant), size
-            batches += [
-                Batch(group, size, tuple(numbers[start : start + size]), programs)
-                for start in range(0, len(numbers), size)
-            ]
-        return batches
+        """The batches that `iterate` makes, in order."""
+        return plan(specs, self._runs_at_once, len(jax.devices()))
 
-    def _training(self, variant: Variant) -> Variant:
-        """The part of a variant by which networks train; what compiles slowly depends on it alone.
+    def iterate(
+        self, specs: Sequence[RunSpec], after_step: Callable[[], None] = lambda: None
+    ) -> Iterator[tuple[int, RunRecord]]:
+        """Each run's place in `specs` and its record, as they are done.
 
-        What is shared knows no policy's bounds, and clips no schedule to them.
+        Args:
+            specs: the runs.
+            after_step: is called as each step of each batch is done; a group's first compiles.
         """
-        interface = variant.interface or self.env.interface
-        return Variant(variant.optimiser, InterfaceConfig.of(controls=interface.controls))
+        last = time.monotonic()
+        for batch, rows in self._done(specs):
+            after_step()
+            if len(rows) == self.env.time_limit:
+                now = time.monotonic()
+                yield from zip(batch.numbers, _records(batch, rows, now - last), strict=True)
+                last = now
 
-    def _run_together(self, group: Group, specs: Sequence[RunSpec], size: int) -> list[RunRecord]:
-        """Runs of one group: the last is repeated until there are `size`, on all devices."""
-        began = time.monotonic()
-        devices = jax.devices()[:size]
-        mesh = jax.make_mesh((len(devices),), (RUNS,), (AxisType.Auto,), devices=devices)
-        size += -size % len(devices)
-        rows = self._episodes(group, mesh, [*specs, *[specs[-1]] * (size - len(specs))])
-        seconds = np.asarray((time.monotonic() - began) / len(specs), np.float32)
-        return [
-            RunRecord(**jax.tree.map(lambda column, i=i: column[i], rows), seconds=seconds)
-            for i in range(len(specs))
-        ]
+    def _done(self, specs: Sequence[RunSpec]) -> Iterator[Done]:
+        """The steps of all batches, each after the host has gone on to the next ones."""
+        under_way: deque[Done] = deque()
+        for batch in self.plan(specs):
+            # While programs are compiled nothing is under way that would seem to be slow.
+            ahead = 0 if batch.is_first else AHEAD
+            yield from _wait(under_way, ahead)
+            rows: list[Row] = []
+            for row in self._episodes(batch, [specs[number] for number in batch.numbers]):
+                rows = [*rows, row]
+                under_way.append(Done(batch, rows))
+                yield from _wait(under_way, ahead)
+        yield from _wait(under_way, 0)
 
-    def _episodes(self, group: Group, mesh: Mesh, specs: Sequence[RunSpec]) -> dict[str, Any]:
-        """Whole episodes, side by side: the fields of their records, [runs, T, ...]."""
-        env = group.variant.of(self.env)
-        variant = self._training(group.variant)
+    def _episodes(self, batch: Batch, specs: Sequence[RunSpec]) -> Iterator[Row]:
+        """Hands whole episodes, side by side, to the devices, step by step."""
+        group, mesh = batch.group, _mesh(batch.num_devices)
+        env, variant = group.variant.of(self.env), group.variant.training(self.env)
         training = variant.of(self.env)
-        key = (variant, mesh)
-        begin = self._program((*key, "begin"), partial(_begin, training), mesh)
-        advance = self._program((*key, "advance"), partial(_advance, training), mesh)
-        test = self._program((*key, "test"), partial(_test, training), mesh)
-        choose = partial(_choose, env, group.decide, group.schedules)
-        decide = self._program((group, mesh), choose, mesh)
+        compiled = partial(self._program, mesh=mesh)
+        begin = compiled((variant, "begin"), partial(programs.begin, training), quick=True)
+        train = compiled((variant, "train"), partial(programs.train, training))
+        test = compiled((variant, "test"), partial(programs.test, training))
+        choose = partial(programs.choose, env, group.decide, group.schedules)
+        decide = compiled(group, choose, quick=True)
 
-        carries = [spec.controller.begin(env, spec.learning_rate) for spec in specs]
-        carry = jax.tree.map(lambda *leaves: jnp.stack(leaves), *carries)
-        state, keys = begin(
-            jnp.stack([jax.random.PRNGKey(spec.seed) for spec in specs]),
-            jnp.array([spec.learning_rate for spec in specs], jnp.float32),
-            jnp.array([spec.weight_decay for spec in specs], jnp.float32),
-        )
-        rows = []
+        spread = NamedSharding(mesh, PartitionSpec(RUNS))
+        is_run, carry, start = jax.device_put(_beginnings(env, batch, specs), spread)
+        state, keys = begin(*start)
+        if batch.is_first:
+            test(state)  # compiled now: the later steps of a group compile nothing
         for step in range(env.time_limit):
             carry, values, actions = decide(carry, state, keys)
-            state, row = advance(state, values, actions)
+            state, row = train(is_run, state, values, actions)
             if self._test_every_step or step == env.time_limit - 1:
                 row["test_accuracy"] = test(state)
-            rows.append(row | {"actions": actions})
-        rows = jax.device_get(rows)
-        return {
-            name: jax.tree.map(
-                lambda *x: np.stack(x, axis=1), *(row[name] for row in rows if name in row)
-            )
-            for name in rows[-1]
-        }
+            yield row | {"actions": actions}
 
-    def _program(self, key: Any, function: Callable[..., Any], mesh: Mesh) -> Callable[..., Any]:
+    def _program(
+        self, key: Any, function: Callable[..., Any], *, mesh: Mesh, quick: bool = False
+    ) -> Callable[..., Any]:
         """`function` of one run as a compiled function of many, spread over the mesh."""
-        if key not in self._programs:
+        if (key, mesh) not in self._programs:
             spec = PartitionSpec(RUNS)
             sharded = jax.shard_map(
                 jax.vmap(function), mesh=mesh, in_specs=spec, out_specs=spec, check_vma=False
             )
             everywhere = NamedSharding(mesh, PartitionSpec())
-            self._programs[key] = jit_with_data(sharded, data_sharding=everywhere)
-        return self._programs[key]
+            options = QUICK_TO_COMPILE if quick and jax.default_backend() == "cpu" else None
+            self._programs[key, mesh] = jit_with_data(
+                sharded, data_sharding=everywhere, compiler_options=options
+            )
+        return self._programs[key, mesh]
 
 
-def _begin(
-    env: NetworkTraining,
-    key: PRNGKey,
-    learning_rate: Float[Array, ""],
-    weight_decay: Float[Array, ""],
-) -> tuple[State, PRNGKey]:
-    """A run's first state, and a key for each of its steps."""
-    begin_key, key = jax.random.split(key)
-    initial = {LEARNING_RATE.name: learning_rate, WEIGHT_DECAY.name: weight_decay}
-    return env.reset_from(begin_key, initial)[0], jax.random.split(key, env.time_limit)
+def _mesh(num_devices: int) -> Mesh:
+    devices = jax.devices()[:num_devices]
+    return jax.make_mesh((num_devices,), (RUNS,), (AxisType.Auto,), devices=devices)
 
 
-def _choose(
-    env: NetworkTraining, decide: Decide, schedules: bool, carry: Carry, state: State, keys: PRNGKey
-) -> tuple[Carry, dict[str, Float[Array, "tau L"]], Int[Array, " agents"]]:
-    """The controls that a controller sets next, and its actions: no-ops, for a schedule."""
-    if not schedules:
-        state = env.bounded(state)
-    carry, decision = decide(env, carry, env.observe(state), keys[state.step_count])
-    if schedules:
-        no_ops = jnp.full((env.num_agents,), NO_OP, jnp.int32)
-        return carry, {LEARNING_RATE.name: decision}, no_ops
-    values = {
-        name: jnp.broadcast_to(value, (env.updates_per_step, *value.shape))
-        for name, value in env.controls_after(state, decision).items()
+def _beginnings(
+    env: NetworkTraining, batch: Batch, specs: Sequence[RunSpec]
+) -> tuple[Array, Carry, tuple[Array, ...]]:
+    """Of each place: whether it is a run's, what its controller carries, and how it begins."""
+    # A place that is no run's has some run's values.
+    placed = [specs[-1]] * batch.size
+    for place, spec in zip(batch.places, specs, strict=True):
+        placed[place] = spec
+    carries = [spec.controller.begin(env, spec.learning_rate) for spec in placed]
+    return (
+        jnp.isin(jnp.arange(batch.size), jnp.array(batch.places)),
+        jax.tree.map(lambda *leaves: jnp.stack(leaves), *carries),
+        (
+            jnp.stack([jax.random.PRNGKey(spec.seed) for spec in placed]),
+            jnp.array([spec.learning_rate for spec in placed], jnp.float32),
+            jnp.array([spec.weight_decay for spec in placed], jnp.float32),
+        ),
+    )
+
+
+def _wait(under_way: deque[Done], most: int) -> Iterator[Done]:
+    """Waits until no more than `most` steps are under way; yields the others, as they are done."""
+    while len(under_way) > most:
+        done = under_way.popleft()
+        jax.block_until_ready(done.rows[-1])
+        yield done
+
+
+def _records(batch: Batch, rows: Sequence[Row], seconds: float) -> list[RunRecord]:
+    """The records of a batch's runs, whose episodes are over."""
+    rows = jax.device_get(rows)
+    columns = {
+        name: jax.tree.map(
+            lambda *x: np.stack(x, axis=1), *(row[name] for row in rows if name in row)
+        )
+        for name in rows[-1]
     }
-    return carry, values, decision
-
-
-def _advance(
-    env: NetworkTraining,
-    state: State,
-    values: dict[str, Float[Array, "tau L"]],
-    actions: Int[Array, " agents"],
-) -> tuple[State, dict[str, Any]]:
-    """A step of a run, and what its record keeps of it."""
-    branch = {name: value[None] for name, value in values.items()}
-    state, _ = advance(env.inner, env.training, state, branch)
-    taken = jnp.broadcast_to(actions, state.previous_action.shape)
-    shown = dict.fromkeys([LEARNING_RATE.name, *env.interface.controls])
-    metrics = {f.name: getattr(state.metrics, f.name) for f in dataclasses.fields(state.metrics)}
-    row = metrics | {"controls": {name: state.controls[name] for name in shown}}
-    return dataclasses.replace(state, previous_action=taken), row
-
-
-def _test(env: NetworkTraining, state: State) -> Float[Array, ""]:
-    return env.inner.evaluate(state.inner, env.task.data.test)[1]["accuracy"]
+    share = np.asarray(seconds / len(batch.numbers), np.float32)
+    return [
+        RunRecord(**jax.tree.map(lambda column, i=place: column[i], columns), seconds=share)
+        for place in batch.places
+    ]

@@ -18,7 +18,7 @@ from ganno_env import NetworkTraining, make_env
 from ganno_env.config import INTERFACE_OPTIONS, InterfaceConfig
 from ganno_env.evaluation import Method, policy_controller, random_controller
 from ganno_env.evaluation.methods import NotAvailableError
-from ganno_env.evaluation.rollout import UNCHANGED, Variant
+from ganno_env.evaluation.planning import UNCHANGED, Variant
 from systems.experiments import provenance
 from systems.experiments.run_store import slug
 from systems.options.experiment import AgentsSpec

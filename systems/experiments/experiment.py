@@ -123,12 +123,16 @@ def make_missing_runs(
     console.print(
         f"{experiment.name}: {len(mine)} runs" + (f", {kept} of them made before" if kept else "")
     )
-    units = [Unit(batch.programs, batch.size, len(batch.numbers)) for batch in runner.plan(specs)]
-    with ProgressReporter(console, units) as progress:
-        for number, record in runner.iterate(specs):
+    units = [
+        Unit(batch.group, batch.load)
+        for batch in runner.plan(specs)
+        for _ in range(runner.env.time_limit)
+    ]
+    with ProgressReporter(console, units, len(specs)) as progress:
+        for number, record in runner.iterate(specs, progress.unit_done):
             key = missing[number]
             store.save(key, listed[key.method], definitions[key.method], record)
-            progress.done(key.method)
+            progress.run_done(key.method)
 
 
 class Gathered(NamedTuple):

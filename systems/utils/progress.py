@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import datetime
-import itertools
+import functools
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import NamedTuple
 
 from rich.console import Console
@@ -32,19 +32,17 @@ class Unit(NamedTuple):
     Attributes:
         kind: units of a kind run the same compiled programs, which the first of them waits for.
         size: how much work it is, beside the others.
-        runs: how many runs end with it.
     """
 
     kind: Hashable
     size: float = 1.0
-    runs: int = 1
 
 
 class TimeLeft:
     """Estimates how long units of work take that are not done yet.
 
-    The first unit of a kind says what compilation takes, and the others how fast the work is; so
-    nothing is known before the second unit.
+    The first unit of a kind says what compilation takes, and the others how fast the work is. What
+    is known of no unit of a kind is taken to be as it was with the others on average.
 
     Args:
         units: all of them, in order.
@@ -58,7 +56,7 @@ class TimeLeft:
         for unit in units:
             self._left[unit.kind] = self._left.get(unit.kind, 0.0) + unit.size
         self._first: dict[Hashable, _Spent] = {}
-        self._later: dict[Hashable, list[_Spent]] = {}
+        self._later: dict[Hashable, _Spent] = {}
         self._last = clock()
 
     def done(self) -> None:
@@ -70,12 +68,12 @@ class TimeLeft:
         if unit.kind not in self._first:
             self._first[unit.kind] = spent
         else:
-            self._later.setdefault(unit.kind, []).append(spent)
+            self._later[unit.kind] = self._later.get(unit.kind, NOTHING).plus(spent)
 
     def seconds(self) -> float | None:
         """How long the rest takes from now on; None while nothing is known."""
         left = {kind: size for kind, size in self._left.items() if size > 0}
-        if left and not self._later and len(self._first) < 2:
+        if left and not self._later:
             return None
         rest = sum(self._compilation(kind) + size * self._pace(kind) for kind, size in left.items())
         return max(0.0, rest - (self._clock() - self._last))
@@ -86,16 +84,11 @@ class TimeLeft:
 
     def _pace(self, kind: Hashable) -> float:
         """Seconds for work of size 1: by units of the kind, else by all that compiled nothing."""
-        if kind in self._later:
-            return _pace(self._later[kind])
-        if self._later:
-            return _pace([spent for unit in self._later.values() for spent in unit])
-        # Each kind had one unit. The very first waited for much that is not compiled again.
-        return _pace(list(self._first.values())[1:])
+        return self._later.get(kind, _total(self._later.values())).pace
 
     def _compilation(self, kind: Hashable) -> float:
         """Seconds that the first unit of a kind waits beyond its work; 0 if that is done."""
-        if kind in self._first or not self._later:
+        if kind in self._first:
             return 0.0
         waits = [max(0.0, s.seconds - s.size * self._pace(k)) for k, s in self._first.items()]
         return sum(waits) / len(waits)
@@ -107,9 +100,21 @@ class _Spent(NamedTuple):
     seconds: float
     size: float
 
+    @property
+    def pace(self) -> float:
+        """Seconds for work of size 1."""
+        return self.seconds / self.size
 
-def _pace(spent: Sequence[_Spent]) -> float:
-    return sum(s.seconds for s in spent) / sum(s.size for s in spent)
+    def plus(self, other: _Spent) -> _Spent:
+        """Both together."""
+        return _Spent(self.seconds + other.seconds, self.size + other.size)
+
+
+NOTHING = _Spent(0.0, 0.0)
+
+
+def _total(spent: Iterable[_Spent]) -> _Spent:
+    return functools.reduce(_Spent.plus, spent, NOTHING)
 
 
 class _LeftColumn(ProgressColumn):
@@ -141,21 +146,22 @@ class ProgressReporter:
     Args:
         console: where to.
         units: the work, in the order in which it is done.
+        runs: how many runs it makes.
         clock: the time, in seconds.
     """
 
     def __init__(
-        self, console: Console, units: Sequence[Unit], clock: Clock = time.monotonic
+        self, console: Console, units: Sequence[Unit], runs: int, clock: Clock = time.monotonic
     ) -> None:
         self._console = console
         self._clock = clock
         self._left = TimeLeft(units, clock)
-        self._total = sum(unit.runs for unit in units)
-        self._ends = list(itertools.accumulate(unit.runs for unit in units))
+        self._total = runs
         self._count = 0
+        self._latest = ""
         self._last_line = clock()
         self._bar = make_bar(console, self._left)
-        self._task = self._bar.add_task("compiling", total=self._total)
+        self._task = self._bar.add_task("compiling", total=runs)
 
     def __enter__(self) -> ProgressReporter:
         self._bar.start()
@@ -164,20 +170,26 @@ class ProgressReporter:
     def __exit__(self, *error: object) -> None:
         self._bar.stop()
 
-    def done(self, name: str) -> None:
-        """Takes note that the next run is done."""
+    def unit_done(self) -> None:
+        """Takes note that the next unit of work is done."""
+        self._left.done()
+        if self._clock() - self._last_line >= SECONDS_BETWEEN_LINES:
+            self._print_line()
+
+    def run_done(self, name: str) -> None:
+        """Takes note that a run is done, of the row `name`."""
         self._count += 1
-        ended = self._count == self._ends[0]
-        if ended:
-            self._ends.pop(0)
-            self._left.done()
+        self._latest = f" ({name})"
         self._bar.update(self._task, advance=1, description=name)
-        is_due = self._clock() - self._last_line >= SECONDS_BETWEEN_LINES
-        # Runs of one unit end together: one line for them.
-        if not self._console.is_terminal and ended and (is_due or not self._ends):
-            self._last_line = self._clock()
-            seconds = self._left.seconds()
-            left = "" if seconds is None else f", about {seconds:.0f} s left"
-            self._console.print(
-                f"{self._count} of {self._total} runs ({name}){left}", soft_wrap=True
-            )
+        if self._count == self._total:
+            self._print_line()
+
+    def _print_line(self) -> None:
+        if self._console.is_terminal:
+            return
+        self._last_line = self._clock()
+        seconds = self._left.seconds()
+        left = "" if seconds is None else f", about {seconds:.0f} s left"
+        self._console.print(
+            f"{self._count} of {self._total} runs{self._latest}{left}", soft_wrap=True
+        )

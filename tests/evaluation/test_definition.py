@@ -23,7 +23,7 @@ from ganno_env.evaluation import (
 )
 from ganno_env.evaluation import controller as controllers
 from ganno_env.evaluation.methods import Setting
-from ganno_env.evaluation.rollout import Variant
+from ganno_env.evaluation.planning import Variant
 from ganno_env.optimisers import Optimiser
 from ganno_env.schedules import SCHEDULES, decays, warmups
 from tests.small import small_env

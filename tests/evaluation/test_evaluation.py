@@ -18,7 +18,7 @@ from ganno_env.evaluation import (
     random_controller,
     schedule_controller,
 )
-from ganno_env.evaluation.rollout import Variant
+from ganno_env.evaluation.planning import Variant
 from ganno_env.schedules import SCHEDULES
 from tests.small import small_env
 

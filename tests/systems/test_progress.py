@@ -1,7 +1,7 @@
 import io
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -19,37 +19,44 @@ class Clock:
 
 
 @st.composite
-def works(draw):
-    """Units, what each takes, and what the first of each kind waits for compilation."""
-    kinds = draw(st.integers(1, 6))
-    batches = draw(st.integers(1, 8))
-    size = draw(st.integers(1, 9))
-    seconds = draw(st.floats(0.1, 100.0))
-    compilation = draw(st.floats(0.0, 1000.0))
-    runs = [draw(st.integers(1, size)) if last else size for last in [False] * (batches - 1) + [1]]
-    units = [Unit(kind, size, count) for kind in range(kinds) for count in runs]
-    return units, seconds, compilation
+def grids(draw):
+    """Batches of a grid's groups, with what a step of each takes and its programs' compilation."""
+    groups = draw(st.integers(1, 5))
+    batches = draw(st.integers(5, 8))
+    steps = draw(st.integers(4, 8))
+    at_once = draw(st.integers(1, 4))
+    costs = draw(st.lists(st.floats(0.1, 10.0), min_size=groups, max_size=groups))
+    compilation = draw(st.lists(st.floats(0.0, 300.0), min_size=groups, max_size=groups))
+    last = draw(st.integers(1, at_once))
+    order = [(group, at_once) for group in range(groups)]
+    order += [(group, at_once) for group in range(groups) for _ in range(batches - 2)]
+    order += [(group, last) for group in range(groups)]
+    return order, steps, costs, compilation, draw(st.floats(0.0, 3.0))
 
 
-@given(works())
-def test_the_estimate_is_within_a_half_from_the_second_tenth_on(work):
-    units, seconds, compilation = work
-    assume(len(units) > 2)
+@given(grids())
+def test_the_estimate_is_within_a_half_from_the_second_tenth_on(grid):
+    """Groups differ in cost, compile as they begin, end with a test and with fewer runs."""
+    order, steps, costs, compilation, test = grid
+    units, took, runs = [], [], []
+    for number, (group, size) in enumerate(order):
+        work = size * costs[group]
+        is_first = group not in [before for before, _ in order[:number]]
+        units += [Unit(group, size)] * steps
+        took += [work + compilation[group] * is_first, *[work] * (steps - 2), work * (1 + test)]
+        runs += [*[0] * (steps - 1), size]
     clock = Clock()
     left = TimeLeft(units, clock)
-    took = [
-        seconds + (compilation if unit.kind not in {u.kind for u in units[:i]} else 0.0)
-        for i, unit in enumerate(units)
-    ]
     assert left.seconds() is None
-    for number, unit_took in enumerate(took, start=1):
+    rest, ended = sum(took), 0
+    one_step = max(size * costs[group] * (1 + test) for group, size in order)
+    for unit_took, ending in zip(took, runs, strict=True):
         clock.now += unit_took
         left.done()
-        rest = sum(took[number:])
-        if number == 1:
-            assert left.seconds() is None, "how much of it was compilation is not known"
-        elif number >= len(units) / 10:
-            assert rest / 1.5 - 1e-6 <= left.seconds() <= rest * 1.5 + 1e-6
+        rest -= unit_took
+        ended += ending
+        if ended >= sum(runs) / 5:
+            assert rest / 1.5 - one_step <= left.seconds() <= rest * 1.5 + 1e-6
     assert left.seconds() == 0.0
     assert str(left) == "0:00:00"
 
@@ -79,37 +86,50 @@ def test_larger_units_take_longer():
     assert left.seconds() == pytest.approx(50.0 + 20.0)
 
 
-def told(units, took, **options):
-    """What is printed, line by line."""
+def test_what_is_not_known_of_a_kind_is_as_with_the_others():
+    clock = Clock()
+    left = TimeLeft([Unit("a")] * 4 + [Unit("b", 2)] * 2, clock)
+    for seconds in (35.0, 5.0):
+        clock.now += seconds
+        left.done()
+    assert left.seconds() == pytest.approx(2 * 5.0 + 30.0 + 4 * 5.0)
+
+
+def told(units, took, runs, **options):
+    """What is printed, line by line, if so many runs end with each unit."""
     out, clock = io.StringIO(), Clock()
     console = Console(file=out, width=120, **options)
-    with ProgressReporter(console, units, clock) as reporter:
-        for number, unit in enumerate(units):
-            clock.now += took[number]
-            for _ in range(unit.runs):
-                reporter.done(f"row {unit.kind}")
+    with ProgressReporter(console, units, sum(runs), clock) as reporter:
+        for unit, seconds, ending in zip(units, took, runs, strict=True):
+            clock.now += seconds
+            reporter.unit_done()
+            for _ in range(ending):
+                reporter.run_done(f"row {unit.kind}")
     return out.getvalue().splitlines()
 
 
-def test_runs_that_end_together_are_told_of_once():
-    units = [Unit("a", 4, 4), Unit("a", 4, 4), Unit("a", 4, 1), Unit("b", 4, 4)]
-    assert told(units, [100.0, 20.0, 20.0, 100.0]) == [
-        "4 of 13 runs (row a)",
-        "8 of 13 runs (row a), about 120 s left",
-        "9 of 13 runs (row a), about 100 s left",
-        "13 of 13 runs (row b), about 0 s left",
+def test_an_estimate_does_not_wait_for_the_first_run():
+    units = [Unit("a", 4)] * 4 + [Unit("b", 4)] * 2
+    assert told(units, [100.0, 20.0, 20.0, 20.0, 100.0, 20.0], [0, 0, 0, 4, 0, 4]) == [
+        "0 of 8 runs",
+        "0 of 8 runs, about 160 s left",
+        "0 of 8 runs, about 140 s left",
+        "0 of 8 runs, about 120 s left",
+        "4 of 8 runs (row a), about 20 s left",
+        "4 of 8 runs (row a), about 0 s left",
+        "8 of 8 runs (row b), about 0 s left",
     ]
 
 
 def test_lines_are_not_printed_more_often_than_is_read():
     units = [Unit("a")] * 100
-    lines = told(units, [1.0] * 100)
+    lines = told(units, [1.0] * 100, [1] * 100)
     assert len(lines) <= 100 / progress.SECONDS_BETWEEN_LINES + 1
     assert lines[-1].startswith("100 of 100 runs")
 
 
 def test_a_terminal_has_a_bar_and_names_are_not_markup():
-    shown = "".join(told([Unit("[/x]", 2, 2)] * 2, [5.0, 5.0], force_terminal=True))
+    shown = "".join(told([Unit("[/x]", 2)] * 2, [5.0, 5.0], [2, 2], force_terminal=True))
     assert "4/4" in shown
     assert "row [/x]" in shown
-    assert told([], []) == []
+    assert told([], [], []) == []

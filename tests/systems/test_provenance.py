@@ -41,17 +41,17 @@ def made_up():
         yield
 
 
-def made_up_runs(numbers, runner, group, mesh, specs):
-    env = group.variant.of(runner.env)
+def made_up_runs(numbers, runner, batch, specs):
+    env = batch.group.variant.of(runner.env)
     generator = np.random.default_rng(next(numbers))
-    shape = len(specs), env.time_limit
+    size = batch.size
     curves = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
-    curves = {name: generator.random(shape, np.float32) for name in curves}
-    return curves | {
-        "test_accuracy": generator.random((len(specs), 1), np.float32),
-        "controls": {"learning_rate": generator.random((*shape, env.num_layers), np.float32) / 100},
-        "actions": generator.integers(0, env.action_dim, (*shape, env.num_agents), np.int32),
-    }
+    for _ in range(env.time_limit):
+        rates = generator.random((size, env.num_layers), np.float32) / 100
+        yield {name: generator.random(size, np.float32) for name in (*curves, "test_accuracy")} | {
+            "controls": {"learning_rate": rates},
+            "actions": generator.integers(0, env.action_dim, (size, env.num_agents), np.int32),
+        }
 
 
 def made_up_training(env, config, *, system, seed, output_dir, environment, **options):

@@ -17,7 +17,7 @@ from omegaconf import OmegaConf
 from rich.console import Console
 
 from ganno_env.evaluation import Method, random_controller
-from ganno_env.evaluation.rollout import UNCHANGED
+from ganno_env.evaluation.planning import UNCHANGED
 from ganno_env.schedules import SCHEDULES
 from ganno_env.types import RunRecord
 from systems import reproduce as command
