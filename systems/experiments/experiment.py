@@ -124,9 +124,9 @@ def make_missing_runs(
         f"{experiment.name}: {len(mine)} runs" + (f", {kept} of them made before" if kept else "")
     )
     units = [
-        Unit(batch.group, batch.load)
+        Unit(batch.group.variant.training(runner.env), batch.load, batch.is_first and step == 0)
         for batch in runner.plan(specs)
-        for _ in range(runner.env.time_limit)
+        for step in range(runner.env.time_limit)
     ]
     with ProgressReporter(console, units, len(specs)) as progress:
         for number, record in runner.iterate(specs, progress.unit_done):

@@ -39,7 +39,9 @@ class ConsoleLogger:
         self._run = run
         self._every = every
         self._last_line = -every
-        self._left = TimeLeft([Unit("update")] * (run.num_updates - run.first_update), clock)
+        updates = range(run.first_update, run.num_updates)
+        units = [Unit("update", compiles=update == run.first_update) for update in updates]
+        self._left = TimeLeft(units, clock)
         figures = TextColumn("{task.fields[figures]}", markup=False)
         self._progress = make_bar(self._console, self._left, figures)
         self._console.print(

@@ -30,19 +30,21 @@ class Unit(NamedTuple):
     """A piece of work that is done at once.
 
     Attributes:
-        kind: units of a kind run the same compiled programs, which the first of them waits for.
+        kind: units of a kind take as long as each other, for their size.
         size: how much work it is, beside the others.
+        compiles: whether it waits for programs first.
     """
 
     kind: Hashable
     size: float = 1.0
+    compiles: bool = False
 
 
 class TimeLeft:
     """Estimates how long units of work take that are not done yet.
 
-    The first unit of a kind says what compilation takes, and the others how fast the work is. What
-    is known of no unit of a kind is taken to be as it was with the others on average.
+    Units that compile nothing say how fast the work of their kind is, and the others what
+    compilation takes. A kind of which nothing is known is taken to be as the others on average.
 
     Args:
         units: all of them, in order.
@@ -55,8 +57,9 @@ class TimeLeft:
         self._left: dict[Hashable, float] = {}
         for unit in units:
             self._left[unit.kind] = self._left.get(unit.kind, 0.0) + unit.size
-        self._first: dict[Hashable, _Spent] = {}
-        self._later: dict[Hashable, _Spent] = {}
+        self._compilations_left = sum(unit.compiles for unit in units)
+        self._compiled: list[tuple[Hashable, _Spent]] = []
+        self._worked: dict[Hashable, _Spent] = {}
         self._last = clock()
 
     def done(self) -> None:
@@ -65,17 +68,19 @@ class TimeLeft:
         spent = _Spent(now - self._last, unit.size)
         self._last = now
         self._left[unit.kind] -= unit.size
-        if unit.kind not in self._first:
-            self._first[unit.kind] = spent
+        if unit.compiles:
+            self._compilations_left -= 1
+            self._compiled.append((unit.kind, spent))
         else:
-            self._later[unit.kind] = self._later.get(unit.kind, NOTHING).plus(spent)
+            self._worked[unit.kind] = self._worked.get(unit.kind, NOTHING).plus(spent)
 
     def seconds(self) -> float | None:
         """How long the rest takes from now on; None while nothing is known."""
         left = {kind: size for kind, size in self._left.items() if size > 0}
-        if left and not self._later:
+        if left and not self._worked:
             return None
-        rest = sum(self._compilation(kind) + size * self._pace(kind) for kind, size in left.items())
+        rest = sum(size * self._pace(kind) for kind, size in left.items())
+        rest += self._compilations_left * self._compilation()
         return max(0.0, rest - (self._clock() - self._last))
 
     def __str__(self) -> str:
@@ -84,14 +89,12 @@ class TimeLeft:
 
     def _pace(self, kind: Hashable) -> float:
         """Seconds for work of size 1: by units of the kind, else by all that compiled nothing."""
-        return self._later.get(kind, _total(self._later.values())).pace
+        return self._worked.get(kind, _total(self._worked.values())).pace
 
-    def _compilation(self, kind: Hashable) -> float:
-        """Seconds that the first unit of a kind waits beyond its work; 0 if that is done."""
-        if kind in self._first:
-            return 0.0
-        waits = [max(0.0, s.seconds - s.size * self._pace(k)) for k, s in self._first.items()]
-        return sum(waits) / len(waits)
+    def _compilation(self) -> float:
+        """Seconds that a unit which compiles waits beyond its work."""
+        waits = [max(0.0, s.seconds - s.size * self._pace(kind)) for kind, s in self._compiled]
+        return sum(waits) / len(waits) if waits else 0.0
 
 
 class _Spent(NamedTuple):

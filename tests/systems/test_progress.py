@@ -42,7 +42,7 @@ def test_the_estimate_is_within_a_half_from_the_second_tenth_on(grid):
     for number, (group, size) in enumerate(order):
         work = size * costs[group]
         is_first = group not in [before for before, _ in order[:number]]
-        units += [Unit(group, size)] * steps
+        units += [Unit(group, size, is_first), *[Unit(group, size)] * (steps - 1)]
         took += [work + compilation[group] * is_first, *[work] * (steps - 2), work * (1 + test)]
         runs += [*[0] * (steps - 1), size]
     clock = Clock()
@@ -63,7 +63,7 @@ def test_the_estimate_is_within_a_half_from_the_second_tenth_on(grid):
 
 def test_a_first_unit_that_compiles_for_long_is_not_taken_for_the_others():
     clock = Clock()
-    left = TimeLeft([Unit("schedules")] * 31, clock)
+    left = TimeLeft([Unit("schedules", compiles=True)] + [Unit("schedules")] * 30, clock)
     clock.now += 200.0
     left.done()
     assert str(left) == "?"
@@ -78,7 +78,8 @@ def test_a_first_unit_that_compiles_for_long_is_not_taken_for_the_others():
 
 def test_larger_units_take_longer():
     clock = Clock()
-    left = TimeLeft([Unit("a", 10), Unit("a", 10), Unit("b", 20), Unit("b", 20)], clock)
+    units = [Unit("a", 10, True), Unit("a", 10), Unit("b", 20, True), Unit("b", 20)]
+    left = TimeLeft(units, clock)
     clock.now += 55.0
     left.done()
     clock.now += 5.0
@@ -88,7 +89,8 @@ def test_larger_units_take_longer():
 
 def test_what_is_not_known_of_a_kind_is_as_with_the_others():
     clock = Clock()
-    left = TimeLeft([Unit("a")] * 4 + [Unit("b", 2)] * 2, clock)
+    units = [Unit("a", 1, True), *[Unit("a")] * 3, Unit("b", 2, True), Unit("b", 2)]
+    left = TimeLeft(units, clock)
     for seconds in (35.0, 5.0):
         clock.now += seconds
         left.done()
@@ -109,7 +111,7 @@ def told(units, took, runs, **options):
 
 
 def test_an_estimate_does_not_wait_for_the_first_run():
-    units = [Unit("a", 4)] * 4 + [Unit("b", 4)] * 2
+    units = [Unit("a", 4, True), *[Unit("a", 4)] * 3, Unit("b", 4, True), Unit("b", 4)]
     assert told(units, [100.0, 20.0, 20.0, 20.0, 100.0, 20.0], [0, 0, 0, 4, 0, 4]) == [
         "0 of 8 runs",
         "0 of 8 runs, about 160 s left",
