@@ -1,7 +1,7 @@
 """Each choice in how networks are lowered to XLA on a CPU, beside what one would write instead.
 
-Both run within a `lax.scan` on one thread of one device, in turn, nine rounds over; medians. A choice
-whose ratio is below one was tried and left alone: it is kept here so that it can be tried again.
+Both run within a `lax.scan` on one core, in turn, nine rounds over; medians. A choice whose ratio
+is about one or below was tried and left alone: it is kept here so that it can be tried again.
 
 Usage: python -m benchmarks.lowering [--json]
 """
@@ -161,11 +161,13 @@ def patches_in_place() -> Choice:
     def stacked(kernel: jax.Array, images: jax.Array) -> jax.Array:
         return layers.product(kernel, convolutions.patches(images, 3, 28, 28))
 
-    return Choice("patches written in place", slope(in_place), slope(stacked), (normal(0, 9, 8), images))
+    return Choice(
+        "patches written in place", slope(in_place), slope(stacked), (normal(0, 9, 8), images)
+    )
 
 
 def examples_as_rows() -> Choice:
-    """mlp's first product with examples as rows [N, D], as datasets have them, or as columns."""
+    """The first product of `mlp`, with examples as the rows that datasets have, or as columns."""
     images = jax.random.randint(jax.random.key(1), (BATCH, 3072), 0, 255).astype(jnp.uint8)
 
     def as_rows(kernel: jax.Array, images: jax.Array) -> jax.Array:

@@ -39,7 +39,7 @@ def profile(compiled: jax.stages.Compiled, *arguments: Any) -> dict[str, float]:
             jax.block_until_ready(compiled(*arguments))
         (trace,) = Path(folder).rglob("*.trace.json.gz")
         events = json.loads(gzip.decompress(trace.read_bytes()))["traceEvents"]
-    times: collections.Counter[str] = collections.Counter()
+    times: dict[str, float] = collections.defaultdict(float)
     for event in events:
         if "hlo_op" in event.get("args", {}) and not event["name"].startswith(CONTAINERS):
             times[event["name"]] += event["dur"]
@@ -50,7 +50,9 @@ def kinds(program: str) -> dict[str, tuple[str, str]]:
     """The kind of each operation of a compiled program's text, and the shape that it makes."""
     bodies = dict(re.findall(r"^%(\S+) \(.*?\{\n(.*?)^\}", program, re.MULTILINE | re.DOTALL))
     found = {}
-    for name, shape, rest in re.findall(r"^\s+(?:ROOT )?%(\S+) = (\S+) (.*)$", program, re.MULTILINE):
+    for name, shape, rest in re.findall(
+        r"^\s+(?:ROOT )?%(\S+) = (\S+) (.*)$", program, re.MULTILINE
+    ):
         called = re.search(r"calls=%([\w.-]+)", rest)
         inside = rest + bodies.get(called[1], "") if called else rest
         found[name] = (_kind(name, inside), re.sub(r"\{.*?\}", "", shape))
@@ -67,10 +69,10 @@ def _kind(name: str, inside: str) -> str:
 
 def by_kind(times: Mapping[str, float], known: Mapping[str, tuple[str, str]]) -> dict[str, float]:
     """Microseconds of all operations of a kind, the longest first."""
-    sums: collections.Counter[str] = collections.Counter()
+    sums: dict[str, float] = collections.defaultdict(float)
     for name, duration in times.items():
         sums[known[name][0] if name in known else _kind(name, "")] += duration
-    return dict(sums.most_common())
+    return dict(sorted(sums.items(), key=lambda item: -item[1]))
 
 
 def as_table(times: Mapping[str, float], updates: int, title: str, top: int) -> Table:
@@ -87,7 +89,9 @@ def as_table(times: Mapping[str, float], updates: int, title: str, top: int) -> 
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--case", default="cnn2/64", metavar="NAME", help="of benchmarks.inner_loop")
+    parser.add_argument(
+        "--case", default="cnn2/64", metavar="NAME", help="of benchmarks.inner_loop"
+    )
     parser.add_argument("--top", type=int, default=12, help="rows of a table")
     parser.add_argument("--json", action="store_true", help="print JSON for machines")
     arguments = parser.parse_args()
@@ -101,7 +105,7 @@ def main() -> None:
     state, _ = jax.jit(env.reset)(jax.random.key(0))
     action = jnp.ones((env.num_agents,), jnp.int32)
     compiled = jax.jit(env.step).lower(state, action).compile()
-    times, known = profile(compiled, state, action), kinds(compiled.as_text())
+    times, known = profile(compiled, state, action), kinds(compiled.as_text() or "")
     sums, updates = by_kind(times, known), NUM_BRANCHES * env.updates_per_step
     if arguments.json:
         echo(to_json({"updates": updates, "kinds": sums, "operations": times}, indent=2))

@@ -1,7 +1,7 @@
 """What transformers are made of: affine maps of tokens, layer norm, attention, and blocks of them.
 
-Tokens are [N, T, D] or, as rows of one matrix, [N*T, D]. Of rows, a kernel's gradient is a sum over
-a single axis, which XLA on a CPU does faster than a sum over two. A norm belongs to the layer that
+Tokens are rows of one matrix, [N*T, D]: a kernel's gradient is a sum over a single axis, which XLA
+on a CPU does several times faster than a sum over two. A norm belongs to the layer that
 it feeds.
 """
 
@@ -26,7 +26,7 @@ def scale_features(num_features: int, num_heads: int, width: float) -> int:
     return num_heads * max(1, round(scaled / num_heads))
 
 
-def dense(params: LayerParams, x: Float[Array, "... D"]) -> Float[Array, "... O"]:
+def dense(params: LayerParams, x: Float[Array, "M D"]) -> Float[Array, "M O"]:
     """An affine map of each token's features."""
     return x @ params["kernel"] + params["bias"]
 
@@ -39,7 +39,7 @@ def init_norm(features: int) -> LayerParams:
     }
 
 
-def layer_norm(params: LayerParams, x: Float[Array, "... D"]) -> Float[Array, "... D"]:
+def layer_norm(params: LayerParams, x: Float[Array, "M D"]) -> Float[Array, "M D"]:
     """Layer normalisation (Ba et al., 2016)."""
     centred = x - x.mean(-1, keepdims=True)
     variance = jnp.square(centred).mean(-1, keepdims=True)
@@ -58,8 +58,8 @@ def init_attention(key: PRNGKey, features: int) -> LayerParams:
 
 
 def attend(
-    params: LayerParams, x: Float[Array, "... D"], length: int, num_heads: int, *, causal: bool
-) -> Float[Array, "... D"]:
+    params: LayerParams, x: Float[Array, "M D"], length: int, num_heads: int, *, causal: bool
+) -> Float[Array, "M D"]:
     """Multi-head self-attention among `length` tokens (Vaswani et al., 2017).
 
     If `causal`, no token sees a later one.
@@ -101,13 +101,13 @@ def init_blocks(keys: Sequence[PRNGKey], features: int) -> Params:
 
 def apply_blocks(
     params: Params,
-    tokens: Float[Array, "... D"],
+    tokens: Float[Array, "M D"],
     length: int,
     depth: int,
     num_heads: int,
     *,
     causal: bool,
-) -> Float[Array, "... D"]:
+) -> Float[Array, "M D"]:
     """Pre-norm blocks: attention, then two linear layers with GELU, each added to its input."""
     for i in range(depth):
         layer = params[f"block_{i}_attention"]

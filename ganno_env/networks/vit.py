@@ -67,18 +67,18 @@ def vit(
     ) -> tuple[Float[Array, "N K"], NetworkState]:
         del train
         tokens = attention.dense(params["embedding"], _patches(images, *patch))
-        tokens = tokens + params["embedding"]["positions"]
+        tokens = tokens + jnp.tile(params["embedding"]["positions"], (images.shape[0], 1))
         tokens = attention.apply_blocks(params, tokens, num_tokens, depth, num_heads, causal=False)
-        pooled = attention.layer_norm(params["head"], tokens).mean(1)
-        return attention.dense(params["head"], pooled), network_state
+        last = attention.layer_norm(params["head"], tokens).reshape(-1, num_tokens, features)
+        return attention.dense(params["head"], last.mean(1)), network_state
 
     return Network("vit", attention.layer_specs(depth), init, apply)
 
 
 def _patches(
     images: Float[Array, "N H W C"], patch_size: int, channels: int
-) -> Float[Array, "N tokens D"]:
+) -> Float[Array, "M D"]:
     batch, height, width, _ = images.shape
     rows, columns = height // patch_size, width // patch_size
     grid = images.reshape(batch, rows, patch_size, columns, patch_size, channels)
-    return grid.transpose(0, 1, 3, 2, 4, 5).reshape(batch, rows * columns, -1)
+    return grid.transpose(0, 1, 3, 2, 4, 5).reshape(batch * rows * columns, -1)

@@ -112,6 +112,27 @@ def test_every_networks_footprint_is_known(name):
     assert 64 % chunks.chunk_size(network, spec, 64) == 0
 
 
+SHAPES = {"digits": (8, 8, 1), "fashion_mnist": (28, 28, 1), "cifar10": (32, 32, 3)}
+
+
+@pytest.mark.parametrize("width", [0.125, 1.0])
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_chosen_chunk_costs_no_more_than_the_whole_batch(name, shape, width):
+    """By counted bytes, and in operations: sums of gradients are few beside the products."""
+    spec = InputSpec(SHAPES[shape]) if input_spec_for(name) is IMAGES else input_spec_for(name)
+    network = build(name, spec, 10, {"width": width})
+    held = chunks.footprint(network, spec)
+    # One multiplication and addition for each parameter and example, forwards and twice back.
+    least_operations = 6 * 64 * held.parameters / 4
+    for accumulates in (True, False):
+        size = chunks.chunk_size(network, spec, 64, accumulates=accumulates)
+        costs = [held.traffic(64, n, accumulates=accumulates) for n in (size, 64)]
+        assert costs[0] <= costs[1]
+    additions = (64 // chunks.chunk_size(network, spec, 64) - 1) * held.parameters / 4
+    assert additions <= 0.2 * least_operations
+
+
 def test_intermediates_are_what_grows_with_the_batch():
     network = build("mlp", IMAGES, 10, {"widths": (32,)})
     held = chunks.footprint(network, IMAGES)

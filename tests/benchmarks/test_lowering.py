@@ -1,0 +1,65 @@
+"""The choices that are measured compute the same, and what is said of a profile is in it."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from benchmarks import lowering, profile
+
+CHOICES = {choice.name: choice for choice in lowering.choices()}
+
+
+@pytest.mark.parametrize("name", CHOICES)
+def test_both_ways_of_a_choice_compute_the_same(name):
+    choice = CHOICES[name]
+    ours = jax.jit(choice.ours)(*choice.arguments)
+    other = jax.jit(choice.other)(*(choice.others or choice.arguments))
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a.ravel(), b.ravel(), rtol=1e-3, atol=1e-4),
+        ours,
+        other,
+    )
+
+
+def test_a_choices_ratio_is_of_its_times(monkeypatch):
+    monkeypatch.setattr(lowering, "REPEATS", 2)
+    row = lowering.measure(CHOICES["kernel transposed first: [9, 8] by [9, 12544]"])
+    assert row["ratio"] == pytest.approx(row["other"] / row["ours"])
+    assert min(row.values()) > 0
+
+
+def test_a_profile_tells_products_from_sums():
+    def function(x):
+        return jax.lax.fori_loop(0, 3, lambda _, y: jnp.tanh(y @ x), x).sum()
+
+    x = jnp.ones((64, 64), jnp.float32)
+    compiled = jax.jit(function).lower(x).compile()
+    times = profile.profile(compiled, x)
+    assert not any(name.startswith("while") for name in times)
+    sums = profile.by_kind(times, profile.kinds(compiled.as_text()))
+    assert {"matrix product", "reduction"} <= set(sums)
+    assert sum(sums.values()) == pytest.approx(sum(times.values()))
+    assert list(sums.values()) == sorted(sums.values(), reverse=True)
+
+
+@pytest.mark.slow
+def test_the_profile_of_a_step_is_printed(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["profile", "--case", "mlp/64", "--json"])
+    monkeypatch.setattr(profile.os, "sched_setaffinity", lambda *_: None)
+    profile.main()
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["updates"] == 200
+    assert printed["kinds"]["matrix product"] > 0
+
+
+def test_an_unknown_case_is_refused(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["profile", "--case", "cnn9/64"])
+    with pytest.raises(SystemExit):
+        profile.main()
+    assert "cnn9/64" in capsys.readouterr().err
