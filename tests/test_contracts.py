@@ -21,7 +21,7 @@ from ganno_env.schedules import SCHEDULES
 from ganno_env.tasks.measures import cross_entropy
 from ganno_env.types import LAYER_KINDS, Metrics
 from systems.ppo.registry import SYSTEMS
-from tests.inputs import input_spec_for, random_inputs
+from tests.inputs import input_spec_for, random_inputs, slow_if_large
 from tests.small import OPTIONAL, compiled, shared_env, small_env, some_states
 
 
@@ -29,7 +29,7 @@ def finite(tree):
     return jax.tree.all(jax.tree.map(lambda x: bool(jnp.all(jnp.isfinite(x))), tree))
 
 
-@pytest.fixture(scope="module", params=NETWORKS)
+@pytest.fixture(scope="module", params=slow_if_large(NETWORKS))
 def network(request):
     return build(request.param, input_spec_for(request.param), 10, {"width": 0.0625})
 
@@ -77,7 +77,7 @@ def test_networks_are_pure_and_differentiable(network, inputs):
     np.testing.assert_allclose(alone, whole, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", slow_if_large(NETWORKS))
 def test_networks_lowerings_agree(name):
     spec = input_spec_for(name)
     inputs = random_inputs(spec, 4)

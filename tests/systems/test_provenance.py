@@ -31,6 +31,8 @@ from tests.systems.conftest import mesh_of, small_config
 from tests.systems.test_reproduce import SIZES, compose, records, run
 from tests.toys import Recall
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module", autouse=True)
 def made_up():

@@ -156,6 +156,7 @@ def test_statistics_of_observations_cover_the_rollout(learner):
     np.testing.assert_allclose(statistics.mean.sum(), 1 / 8, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_two_devices_equal_one():
     curves, states = [], []
     for num_devices in (1, 2):
@@ -224,6 +225,7 @@ def test_the_centralised_critic_sees_its_own_agent_first_and_then_all():
         np.testing.assert_array_equal(joint[:, agent, 2:], view.reshape(2, 6))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("system", "times_out"), [("rec_ippo", True), ("rec_mappo", False)])
 def test_learns_what_only_memory_can(system, times_out):
     env = Recall(times_out=times_out)

@@ -30,6 +30,7 @@ GAIN = 0.25
 """Of the return, which is about 0.67 at first: by a third, where seeds differ by 0.05."""
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("in_process")
 def test_the_command_trains_agents_on_learning_rate_and_weight_decay(tmp_path, monkeypatch):
     monkeypatch.setattr("sys.argv", ["train", *GAME, *SYSTEM, f"output_dir={tmp_path / 'run'}"])
