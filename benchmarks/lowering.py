@@ -1,18 +1,19 @@
 """Each choice in how networks are lowered to XLA on a CPU, beside what one would write instead.
 
-Both run within a `lax.scan` on one core, in turn, nine rounds over; medians. A choice whose ratio
-is about one or below was tried and left alone: it is kept here so that it can be tried again.
+Both run within a `lax.scan`, in turn, nine rounds over; medians. A choice whose ratio is about one
+or below was tried and left alone: it is kept here so that it can be tried again. With one core to
+itself a program is as fast as a replica beside others; with more, XLA shares some operations out.
 
-Usage: python -m benchmarks.lowering [--json]
+Usage: taskset -c 0 python -m benchmarks.lowering [--json]
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -35,14 +36,12 @@ class Choice(NamedTuple):
     """Two functions of the same arguments that compute the same.
 
     Attributes:
-        name: what is chosen, and for what.
         ours: what the networks do, or were made to do.
         other: the alternative.
         arguments: of ours; the first is what a loop carries.
         others: of the other, if they have another form.
     """
 
-    name: str
     ours: Callable[..., Any]
     other: Callable[..., Any]
     arguments: tuple[Any, ...]
@@ -64,21 +63,31 @@ def slope(function: Callable[..., jax.Array]) -> Callable[..., Any]:
     return step
 
 
-def choices() -> Iterator[Choice]:
-    """What is measured, in the order of `docs/performance.md`."""
-    yield pooled_layer("cnn2's", 1, 28)
-    yield pooled_layer("cnn5's", 3, 32)
-    for channels, side in ((8, 32), (16, 16), (32, 8)):
-        yield rows(channels, side)
-    for size, outputs, columns in ((9, 8, 12544), (27, 8, 16384), (1568, 10, 64)):
-        yield transposed(size, outputs, columns)
-    for shape in ((1568, 10), (3072, 16)):
-        yield flat_optimiser(*shape)
-    yield patches_in_place()
-    yield examples_as_rows()
+def choices() -> dict[str, Callable[[], Choice]]:
+    """What is measured, by what is chosen and for what, in the order of `docs/performance.md`."""
+    return {
+        "corner by corner: cnn2's first layer": lambda: pooled_layer(1, 28),
+        "corner by corner: cnn5's first layer": lambda: pooled_layer(3, 32),
+        **{
+            f"row by row: {channels} channels of {side} x {side}": partial(rows, channels, side)
+            for channels, side in ((8, 32), (16, 16), (32, 8))
+        },
+        **{
+            f"kernel transposed first: [{size}, {outputs}] by [{size}, {columns}]": partial(
+                transposed, size, outputs, columns
+            )
+            for size, outputs, columns in ((9, 8, 12544), (27, 8, 16384), (1568, 10, 64))
+        },
+        **{
+            f"flat arrays: Adam, [{size}, {outputs}]": partial(flat_optimiser, size, outputs)
+            for size, outputs in ((1568, 10), (3072, 16))
+        },
+        "patches written in place": patches_in_place,
+        "examples as rows: mlp's first layer": examples_as_rows,
+    }
 
 
-def pooled_layer(whose: str, channels: int, side: int) -> Choice:
+def pooled_layer(channels: int, side: int) -> Choice:
     """The corners of pooling windows as maps of their own, or all pixels in their places."""
     params = {"kernel": normal(0, 3, 3, channels, 8), "bias": normal(1, 8)}
 
@@ -87,7 +96,6 @@ def pooled_layer(whose: str, channels: int, side: int) -> Choice:
         return jax.nn.relu(layers.max_pool(layers.add_bias(params, maps)))
 
     return Choice(
-        f"corner by corner: {whose} first layer",
         slope(pooled_convolution),
         slope(in_turn),
         (params, normal(2, channels, side, side, BATCH)),
@@ -107,7 +115,6 @@ def rows(channels: int, side: int) -> Choice:
         return slope(lambda both: convolution(*both))
 
     return Choice(
-        f"row by row: {channels} channels of {side} x {side}",
         by(convolutions.row_by_row),
         by(whole),
         ((kernel, maps),),
@@ -117,7 +124,6 @@ def rows(channels: int, side: int) -> Choice:
 def transposed(size: int, outputs: int, columns: int) -> Choice:
     """A kernel transposed in memory before its product, or by it."""
     return Choice(
-        f"kernel transposed first: [{size}, {outputs}] by [{size}, {columns}]",
         lambda kernel, x: kernel + 1e-9 * layers.product(kernel, x)[:, 0],
         lambda kernel, x: kernel + 1e-9 * (kernel.T @ x)[:, 0],
         (normal(0, size, outputs), normal(1, size, columns)),
@@ -142,8 +148,7 @@ def flat_optimiser(*shape: int) -> Choice:
 
     params = normal(0, *shape)
     start = (params, adam.init(params))
-    name = f"flat arrays: Adam, {list(shape)}"
-    return Choice(name, flat, update, (jax.tree.map(jnp.ravel, start),), (start,))
+    return Choice(flat, update, (jax.tree.map(jnp.ravel, start),), (start,))
 
 
 def patches_in_place() -> Choice:
@@ -161,9 +166,7 @@ def patches_in_place() -> Choice:
     def stacked(kernel: jax.Array, images: jax.Array) -> jax.Array:
         return layers.product(kernel, convolutions.patches(images, 3, 28, 28))
 
-    return Choice(
-        "patches written in place", slope(in_place), slope(stacked), (normal(0, 9, 8), images)
-    )
+    return Choice(slope(in_place), slope(stacked), (normal(0, 9, 8), images))
 
 
 def examples_as_rows() -> Choice:
@@ -177,7 +180,6 @@ def examples_as_rows() -> Choice:
         return layers.product(kernel, images.astype(jnp.float32).T)
 
     return Choice(
-        "examples as rows: mlp's first layer",
         slope(as_rows),
         slope(as_columns),
         (normal(0, 3072, 16), images),
@@ -225,13 +227,11 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print JSON for machines")
     arguments = parser.parse_args()
     protect_standard_streams()
-    # One core, as each replica has.
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     console = make_console(stderr=True)
     results = {}
-    for choice in choices():
-        with console.status(choice.name):
-            results[choice.name] = measure(choice)
+    for name, make in choices().items():
+        with console.status(name):
+            results[name] = measure(make())
     if arguments.json:
         echo(to_json(results, indent=2))
     else:

@@ -1,9 +1,9 @@
 """Where an environment's step spends its time: XLA's operations, as its profiler sees them.
 
-One environment on one core. An operation is a matrix product, a reduction, or a fusion, which XLA
-names after what is in it.
+One environment; on one core, as a replica has it, if the process is given no more. An operation is
+a matrix product, a reduction, or a fusion, which XLA names after what is in it.
 
-Usage: python -m benchmarks.profile [--case NAME] [--top N] [--json]
+Usage: taskset -c 0 python -m benchmarks.profile [--case NAME] [--top N] [--json]
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import argparse
 import collections
 import gzip
 import json
-import os
 import re
 import tempfile
 from collections.abc import Mapping
@@ -100,7 +99,6 @@ def main() -> None:
     except ValueError as error:
         parser.error(str(error))
     protect_standard_streams()
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     env = case.environment()
     state, _ = jax.jit(env.reset)(jax.random.key(0))
     action = jnp.ones((env.num_agents,), jnp.int32)

@@ -77,7 +77,9 @@ class TimeLeft:
     def seconds(self) -> float | None:
         """How long the rest takes from now on; None while nothing is known."""
         left = {kind: size for kind, size in self._left.items() if size > 0}
-        if left and not self._worked:
+        if not left:
+            return 0.0
+        if not self._worked:
             return None
         rest = sum(size * self._pace(kind) for kind, size in left.items())
         rest += self._compilations_left * self._compilation()

@@ -53,8 +53,8 @@ def test_an_updates_work_is_what_a_hand_counts():
     lowered = jax.jit(update).lower(state, jnp.zeros((batch,), jnp.int32))
     cost = lowered.compile(FUSED_AS_USUAL).cost_analysis()
     assert by_hand < cost["flops"] < 1.6 * by_hand
-    # The patches of the one-channel images and the maps that they become, each touched a few times:
-    # 12.8 times by this count since maps are pooled corner by corner.
+    # The patches of the one-channel images and the maps that they become, each touched a few times,
+    # the maps most often: each of the four passes of pooling's gradient reads all four corners.
     patches, maps = 4 * 9 * pixels * batch, 4 * channels * pixels * batch
     assert cost["bytes accessed"] < 13 * (patches + maps)
 

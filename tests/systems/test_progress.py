@@ -76,6 +76,17 @@ def test_a_first_unit_that_compiles_for_long_is_not_taken_for_the_others():
     assert left.seconds() == 0.0, "late is not negative"
 
 
+def test_nothing_is_left_after_the_only_unit():
+    """As where a training is resumed before its last update, which compiles."""
+    clock = Clock()
+    left = TimeLeft([Unit("update", compiles=True)], clock)
+    assert left.seconds() is None
+    clock.now += 20
+    left.done()
+    assert left.seconds() == 0
+    assert str(left) == "0:00:00"
+
+
 def test_larger_units_take_longer():
     clock = Clock()
     units = [Unit("a", 10, True), Unit("a", 10), Unit("b", 20, True), Unit("b", 20)]

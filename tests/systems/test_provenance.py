@@ -20,7 +20,7 @@ import pytest
 from ganno_env.evaluation import GridRunner
 from ganno_env.optimisers import OPTIMISERS, Optimiser
 from systems import reproduce as command
-from systems.experiments import agents
+from systems.experiments import agents, reports
 from systems.options.commands import ReproduceOptions
 from systems.policy.policy import FILE_NAME, load_policy, make_policy, save_policy
 from systems.ppo import networks
@@ -40,6 +40,8 @@ def made_up():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(GridRunner, "_episodes", lambda *args: made_up_runs(numbers, *args))
         patch.setattr(agents, "train", made_up_training)
+        # Nobody looks at the pictures, which would take half of the time.
+        patch.setattr(reports, "write_figure", lambda _, path: path.touch())
         yield
 
 

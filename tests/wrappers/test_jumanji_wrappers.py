@@ -28,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("made_up_images")
 NUM_ENVS = 2
 SMALLEST = "Ganno-Digits-Cnn2-v0"
 QUICK = TINY | {"network": "mlp"}
-"""What is compiled, and not traced alone."""
+"""What is compiled or transformed in many ways; the tests of every id have each its own network."""
 
 SINGLE = {
     "none": lambda env: env,
@@ -85,14 +85,14 @@ def arguments(env, *batch):
 
 @pytest.mark.parametrize("name", SINGLE)
 def test_wrappers_can_be_transformed(name):
-    env = SINGLE[name](jumanji.make(SMALLEST, **TINY))
+    env = SINGLE[name](jumanji.make(SMALLEST, **QUICK))
     jax.eval_shape(lambda *args: play(env, *args), *arguments(env, NUM_ENVS))
 
 
 @pytest.mark.parametrize("name", BATCHED)
 def test_wrappers_that_batch_can_be_transformed(name):
     """Once more by `vmap`, as Mava's `update_batch_size` does."""
-    env = BATCHED[name](jumanji.make(SMALLEST, **TINY))
+    env = BATCHED[name](jumanji.make(SMALLEST, **QUICK))
     jax.eval_shape(lambda *args: play(env, *args), *arguments(env, 2, NUM_ENVS))
 
 
