@@ -171,11 +171,13 @@ def torch(
 def update_flops(env: NetworkTraining) -> float:
     """Floating-point operations of one gradient update, as XLA counts them.
 
-    Counted of one example and of two, and more in proportion: of what is in a loop, as large maps'
-    rows are, XLA counts a single turn.
+    Counted of few examples, and of more in proportion: of what is in a loop, as large maps' rows
+    are, XLA counts a single turn.
     """
-    one, two = (_counted_flops(env, size) for size in (1, 2))
-    return one + (env.batch_size - 1) * (two - one)
+    few, more = 4, 8
+    counted = {size: _counted_flops(env, size) for size in (few, more)}
+    each = (counted[more] - counted[few]) / (more - few)
+    return counted[few] + (env.batch_size - few) * each
 
 
 def _counted_flops(env: NetworkTraining, batch_size: int) -> float:
