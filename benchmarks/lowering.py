@@ -124,8 +124,8 @@ def rows(channels: int, side: int) -> Choice:
 def transposed(size: int, outputs: int, columns: int) -> Choice:
     """A kernel transposed in memory before its product, or by it."""
     return Choice(
-        lambda kernel, x: kernel + 1e-9 * layers.product(kernel, x)[:, 0],
-        lambda kernel, x: kernel + 1e-9 * (kernel.T @ x)[:, 0],
+        lambda kernel, x: kernel + 1e-3 * layers.product(kernel, x)[:, 0],
+        lambda kernel, x: kernel + 1e-3 * (kernel.T @ x)[:, 0],
         (normal(0, size, outputs), normal(1, size, columns)),
     )
 

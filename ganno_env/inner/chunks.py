@@ -57,9 +57,9 @@ def chunk_size(
 ) -> int:
     """The divisor of `batch_size` whose passes move the fewest bytes, on a CPU; the largest such.
 
-    A batch of 64 32x32 colour images makes a patch matrix of 7 MB in the first convolution. Passing
-    through it 16 images at a time, and adding up the gradients, was measured to be 1.8 times as
-    fast on two cores, and 2.8 times at a batch of 128 (`docs/performance.md`).
+    A batch of 64 maps of eight channels at 16x16 makes a patch matrix of 4.7 MB. Passing 16 of them
+    at a time, and adding up the gradients, leaves less to be written and read again
+    (`docs/performance.md`).
 
     Args:
         network: what the batch passes through.

@@ -108,7 +108,7 @@ class InnerLoop:
     def _step(
         self, state: InnerState, controls: Controls, indices: Int[Array, "tau B"]
     ) -> tuple[InnerState, Metrics, LayerStatistics]:
-        # Found once for all branches: that is half of the time that an update of `mlp` takes.
+        # Found once for all branches: the search takes two fifths of an update of `mlp`.
         batches = self._examples(indices)
         branch = replicated(lambda controls: self._branch(state, controls, batches))
         return jax.vmap(branch)(controls)

@@ -1,9 +1,9 @@
 """A convolution of images, pooled at once: each corner of the pooling windows is a map of its own.
 
 A pooling window's four pixels are computed as four contiguous maps, so that the maximum and its
-gradient are passes over whole maps. Of pixels in their places, that gradient has to be interleaved,
-which was measured to take a fifth of `cnn2`'s update (`docs/performance.md`). It pays where the
-input needs no gradient, whose own interleaving costs more: for the images themselves.
+gradient are passes over whole maps. Of pixels in their places, that gradient has to be interleaved.
+It pays where the input needs no gradient, whose own interleaving costs more: for the images
+themselves (`benchmarks.lowering` measures it).
 """
 
 from __future__ import annotations
