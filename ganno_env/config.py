@@ -186,8 +186,14 @@ class InterfaceConfig:
         )
 
     def check_applied(self, optimiser: Optimiser) -> None:
-        """Refuses controls that have no effect with an optimiser."""
+        """Refuses controls that have no effect with an optimiser, or none layer by layer."""
         for one in self.acted:
+            if one.name in optimiser.for_all_layers:
+                raise ValueError(
+                    f"controls={list(self.controls)}; the optimiser has one {one.name} for all "
+                    f"layers, which agents cannot set; leave {one.name} out, or choose another "
+                    "optimiser"
+                )
             if not applied(optimiser, one.control):
                 raise ValueError(
                     f"controls={list(self.controls)}; the optimiser has no {one.name} that agents "

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import jumanji
 
 from ganno.names import nearest
-from ganno.options import Arguments, Count, PathLike, Seed
+from ganno.options import Arguments, Count, Fraction, PathLike, Seed
 from ganno_env import datasets, networks, tasks
 from ganno_env.datasets import DATASETS
 from ganno_env.env import NetworkTraining
@@ -56,6 +56,7 @@ def make_env(
     train_size: Count | None = None,
     validation_size: Count | None = None,
     test_size: Count | None = None,
+    label_noise: Fraction = 0.0,
     split_seed: Seed = 0,
     **arguments: Any,
 ) -> NetworkTraining:
@@ -70,7 +71,8 @@ def make_env(
         train_size: use so many training examples, not all.
         validation_size: hold out so many examples of the official training set.
         test_size: use so many test examples, not all.
-        split_seed: chooses which examples are held out.
+        label_noise: what part of the training targets is wrong; see `datasets.load`.
+        split_seed: chooses which examples are held out, or wrong.
         **arguments: `NetworkTraining`'s keyword arguments.
 
     Raises:
@@ -87,6 +89,7 @@ def make_env(
             "train_size": train_size,
             "validation_size": validation_size,
             "test_size": test_size,
+            "label_noise": label_noise,
             "split_seed": split_seed,
             **arguments,
         }
@@ -98,6 +101,7 @@ def make_env(
         train_size=own["train_size"],
         validation_size=own["validation_size"],
         test_size=own["test_size"],
+        label_noise=own["label_noise"],
         seed=own["split_seed"],
     )
     learned = tasks.build(data, own["task"])

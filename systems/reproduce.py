@@ -1,17 +1,19 @@
 """Regenerates a table or figure of the paper: `python -m systems.reproduce experiment=table1`.
 
-Writes `results/NAME/` with `table.md`, `records.json` and pictures. Finished runs are kept: the
-same command goes on where an interrupted one stopped. Any option of the environment or the system
-may be set, as in `env.epochs=10`.
+Writes `results/NAME/` with `table.md`, `records.json` and pictures; of `experiment=suite`, which
+runs all methods on many tasks, a folder of these for each task, and `suite.md`. Finished runs are
+kept: the same command goes on where an interrupted one stopped. Any option of the environment or
+the system may be set, as in `env.epochs=10`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ganno import plugins
+from ganno.names import unknown
 from systems.command_line.command import Command
 from systems.options.commands import ReproduceOptions
 from systems.options.experiment import AgentsSpec, Experiment
@@ -22,6 +24,8 @@ if TYPE_CHECKING:  # they start JAX as they are imported
     from ganno_env import NetworkTraining
     from ganno_env.evaluation import Method
     from systems.experiments.agents import Training
+    from systems.experiments.outcome import Outcome
+    from systems.experiments.run_store import RunStore
 
 RESULTS = Path("results")
 COMMAND = Command(
@@ -30,7 +34,7 @@ COMMAND = Command(
     options=ReproduceOptions,
     choices=("system",),
     groups=("experiment", "scale", "formulation"),
-    open=("env", "system", "train_on", "agents"),
+    open=("env", "system", "train_on", "agents", "tasks"),
     named_by="experiment",
     interrupted="interrupted; the same command goes on from here",
 )
@@ -51,10 +55,9 @@ def run(given: ReproduceOptions) -> Path:
 
     configure(given.num_devices)
     # Only now: Jumanji starts JAX as it is imported.
-    from ganno_env import make_env
     from systems.experiments.experiment import run_experiment
     from systems.experiments.reports import REPORTS
-    from systems.experiments.run_store import open_store
+    from systems.experiments.suite import write_suite
     from systems.ppo.registry import SYSTEMS
 
     plugins.load(given.plugins)
@@ -64,19 +67,80 @@ def run(given: ReproduceOptions) -> Path:
     specs = _agents(given.agents, given.experiment)
     rows = _rows(given.experiment, specs)
     _check_environments(given, specs)
-    env = make_env(**given.env)
-    experiment = given.experiment.titled(env.network.name, env.task.name)
     folder = given.output_dir or RESULTS / given.name
     training = _training(given, folder)
-    _check_agents(experiment, specs, training)
-    store = open_store(folder, experiment, given.env, env)
-    console.print(f"{experiment.title}\n{env}")
-    methods, unavailable = _methods(experiment, specs, training, env, given.velo_weights)
-    made = {method.name for method in methods}
-    order = [row for row in rows if row in made or row in unavailable]
+    _check_agents(given.experiment, specs, training)
     information = {"options": given.model_dump(mode="json")}
-    run_experiment(experiment, env, methods, store, console, information, order, unavailable)
+    outcomes: dict[str, Outcome] = {}
+    jobs = _jobs(given, folder)
+    for number, job in enumerate(jobs, start=1):
+        part = f"task {number} of {len(jobs)}, {job.task}: " if given.tasks else ""
+        console.print(f"{part}{job.experiment.title}\n{job.env}")
+        methods, unavailable = _methods(
+            job.experiment, specs, training, job.env, given.velo_weights
+        )
+        made = {method.name for method in methods}
+        order = [row for row in rows if row in made or row in unavailable]
+        outcome = run_experiment(
+            job.experiment, job.env, methods, job.store, console, information, order, unavailable,
+            show=not given.tasks,
+        )  # fmt: skip
+        if outcome is not None:
+            outcomes[job.task] = outcome
+    if given.tasks and len(outcomes) == len(jobs):
+        title = f"Regret over {len(jobs)} tasks"
+        for path in write_suite(outcomes, folder, title, information, console):
+            console.print(f"  {path}", highlight=False, soft_wrap=True)
     return folder
+
+
+class Job(NamedTuple):
+    """An experiment on one task.
+
+    Attributes:
+        task: its name in a suite, or the experiment's.
+        experiment, env: what is run, and where.
+        store: where its runs are kept.
+    """
+
+    task: str
+    experiment: Experiment
+    env: NetworkTraining
+    store: RunStore
+
+
+def _jobs(given: ReproduceOptions, folder: Path) -> list[Job]:
+    """What is to be run: the experiment, or that on each task of a suite.
+
+    Raises:
+        ValueError: for an unknown task, or a folder that holds another experiment's runs.
+    """
+    if not given.tasks:
+        if given.only is not None:
+            raise ValueError(f"only={list(given.only)}; the experiment {given.name} has no tasks")
+        return [_job(given.name, given.experiment, given.env, folder)]
+    for name in given.only or ():
+        if name not in given.tasks:
+            raise ValueError(unknown("task", name, given.tasks))
+    return [
+        _job(
+            name,
+            given.experiment.replace(name=f"{given.name}/{name}"),
+            task.environment(given.env),
+            folder / name,
+        )
+        for name, task in given.tasks.items()
+        if given.only is None or name in given.only
+    ]
+
+
+def _job(task: str, experiment: Experiment, environment: Mapping[str, Any], folder: Path) -> Job:
+    from ganno_env import make_env
+    from systems.experiments.run_store import open_store
+
+    env = make_env(**environment)
+    experiment = experiment.titled(env.network.name, env.task.name)
+    return Job(task, experiment, env, open_store(folder, experiment, environment, env))
 
 
 def _agents(agents: Mapping[str, AgentsSpec], experiment: Experiment) -> dict[str, AgentsSpec]:
@@ -126,6 +190,8 @@ def _check_environments(given: ReproduceOptions, specs: Mapping[str, AgentsSpec]
     from ganno_env.registration import check_options
 
     check_options(given.env, "env.")
+    for name, task in given.tasks.items():
+        check_options(task.env, f"tasks.{name}.env.")
     network = {**given.env, **given.train_on}.get("network")
     check_options(given.train_on, "train_on.", network)
     for key, spec in specs.items():

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import platformdirs
 
-from ganno.options import Count, PathLike, Seed, typed
+from ganno.options import Count, Fraction, PathLike, Seed, typed
 from ganno_env.datasets.base import (
     DatasetError,
     DatasetSpec,
@@ -19,6 +19,7 @@ from ganno_env.datasets.base import (
     SourceUnavailable,
 )
 from ganno_env.datasets.catalogue import DATASETS
+from ganno_env.datasets.label_noise import with_wrong
 from ganno_env.datasets.sources import SOURCES
 from ganno_env.datasets.splits import Sizes, resolve_sizes, split_groups, split_indices
 from ganno_env.types import Batch, Dataset
@@ -34,6 +35,7 @@ def load(
     train_size: Count | None = None,
     validation_size: Count | None = None,
     test_size: Count | None = None,
+    label_noise: Fraction = 0.0,
     seed: Seed = 0,
 ) -> Dataset:
     """Returns the dataset called `name`, in three splits that never mix.
@@ -48,7 +50,9 @@ def load(
         train_size: takes a part of what validation leaves; without it, all of that.
         validation_size: how many official training examples to hold out.
         test_size: takes a part of the official test set; without it, all.
-        seed: fixes which examples are held out or taken.
+        label_noise: what part of the training targets is wrong, each another class at random;
+            validation and test are as published.
+        seed: fixes which examples are held out, taken, or wrong.
 
     Returns:
         inputs uint8 [N, ...] and targets int32 [N, ...], for each split.
@@ -59,7 +63,7 @@ def load(
     """
     spec = DATASETS[name]
     sizes = resolve_sizes(spec, train_size, validation_size, test_size)
-    return _load(name, data_folder(data_dir), sizes, seed)
+    return _load(name, data_folder(data_dir), sizes, label_noise, seed)
 
 
 def data_folder(data_dir: str | os.PathLike[str] | None = None) -> Path:
@@ -69,16 +73,17 @@ def data_folder(data_dir: str | os.PathLike[str] | None = None) -> Path:
 
 
 @functools.lru_cache(maxsize=8)
-def _load(name: str, folder: Path, sizes: Sizes, seed: int) -> Dataset:
+def _load(name: str, folder: Path, sizes: Sizes, label_noise: float, seed: int) -> Dataset:
     spec = DATASETS[name]
     raw, source = find(spec, folder)
     if raw.groups is None:
         indices = split_indices(raw.y_train, raw.y_test, sizes, seed)
     else:
         indices = split_groups(raw.groups, len(raw.y_test), sizes, seed)
+    targets = with_wrong(raw.y_train[indices.train], spec.num_classes, label_noise, seed)
     return Dataset(
         name=name,
-        train=_to_device(raw.x_train[indices.train], raw.y_train[indices.train]),
+        train=_to_device(raw.x_train[indices.train], targets),
         validation=_to_device(raw.x_train[indices.validation], raw.y_train[indices.validation]),
         test=_to_device(raw.x_test[indices.test], raw.y_test[indices.test]),
         num_classes=spec.num_classes,

@@ -10,6 +10,7 @@ from ganno_env.evaluation.definition import define
 from ganno_env.evaluation.methods import METHODS, Method, NotAvailableError, make_method
 from ganno_env.evaluation.planning import RunSpec
 from ganno_env.evaluation.rollout import GridRunner
+from ganno_env.evaluation.rows import add_rate_free, add_scheduled
 from ganno_env.evaluation.tables import Result, markdown, summarise
 
 __all__ = [
@@ -20,6 +21,8 @@ __all__ = [
     "NotAvailableError",
     "Result",
     "RunSpec",
+    "add_rate_free",
+    "add_scheduled",
     "define",
     "make_method",
     "markdown",

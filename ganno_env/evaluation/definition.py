@@ -22,7 +22,7 @@ from ganno_env.controls import LEARNING_RATE, WEIGHT_DECAY
 from ganno_env.env import NetworkTraining
 from ganno_env.evaluation.controller import Carry, Controller, Decide
 from ganno_env.evaluation.methods import Method
-from ganno_env.optimisers import Optimiser, update_direction
+from ganno_env.optimisers import Optimiser, own_state, update_direction
 from ganno_env.types import PRNGKey, State
 
 RATE, DECAY = 0.00314159, 0.0271828
@@ -59,6 +59,7 @@ def define(method: Method, env: NetworkTraining) -> dict[str, Any]:
         "interface": None if interface is None else _shown(interface.options()),
         "learning_rate": method.learning_rate,
         "version": method.version,
+        "options": _shown(changed.optimiser.options),
         **found,
         **method.stated,
     }
@@ -114,14 +115,18 @@ def _state_shapes(env: NetworkTraining) -> Any:
 
 @functools.lru_cache(maxsize=16)
 def _updates(optimiser: Optimiser) -> str:
-    """A digest of what an optimiser makes of made-up gradients of many scales."""
+    """A digest of what an optimiser makes of made-up gradients of many scales.
+
+    It is of directions, and of the parameters that a network would be evaluated with.
+    """
     shape = (len(SCALES), 2)
     random = np.random.default_rng(0)
     gradients = random.normal(size=(UPDATES, *shape)) * SCALES[:, None]
     params = {"layer": {"kernel": jnp.asarray(random.normal(size=shape), jnp.float32)}}
     values = {LEARNING_RATE.name: RATE, WEIGHT_DECAY.name: DECAY}
     hyperparameters = {name: {"layer": jnp.float32(value)} for name, value in values.items()}
-    transformation = update_direction(optimiser, (WEIGHT_DECAY, LEARNING_RATE), hyperparameters)
+    controls = (WEIGHT_DECAY, LEARNING_RATE)
+    transformation = update_direction(optimiser, controls, hyperparameters)
 
     def update(carry: tuple[Any, Any], gradient: Any) -> tuple[tuple[Any, Any], Any]:
         params, state = carry
@@ -130,13 +135,14 @@ def _updates(optimiser: Optimiser) -> str:
         with jax.numpy_dtype_promotion("standard"):
             direction, state = transformation.update(grads, state, params, value=jnp.float32(1))
         params = jax.tree.map(lambda p, d: p - RATE * d, params, direction)
-        return (params, state), direction
+        own = own_state(optimiser, controls, state)
+        return (params, state), (direction, optimiser.evaluation_params(own, params))
 
     start = params, transformation.init(params)
-    _, directions = jax.jit(functools.partial(jax.lax.scan, update))(
+    _, made = jax.jit(functools.partial(jax.lax.scan, update))(
         start, jnp.asarray(gradients, jnp.float32)
     )
-    return _digest(jax.tree.map(lambda x: x[np.array([0, 1, UPDATES // 2, -1])], directions))
+    return _digest(jax.tree.map(lambda x: x[np.array([0, 1, UPDATES // 2, -1])], made))
 
 
 def _digest(values: PyTree) -> str:

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import importlib.metadata
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from ganno_env.env import NetworkTraining
-from ganno_env.evaluation.controller import Controller, random_controller, schedule_controller
+from ganno_env.evaluation.controller import Controller
 from ganno_env.evaluation.planning import UNCHANGED, RunSpec, Variant
-from ganno_env.optimisers import build, velo
+from ganno_env.optimisers import numbers_per_parameter
 from ganno_env.registry import Registry
-from ganno_env.schedules import SCHEDULES
 
 
 class NotAvailableError(Exception):
     """A method that cannot be run here; the message says how to get what is missing."""
 
 
-Rate = Literal["given", "start", "trained", "free"]
+Rate = Literal["given", "start", "trained", "tuned", "free"]
 """What a method does with a column's initial rate; `tables.RATES` has it in words."""
 
 
@@ -31,17 +28,26 @@ class Listed(NamedTuple):
     Attributes:
         name: the row's.
         is_agents: whether it is trained agents, or such as are in training.
+        is_learned: whether it is a learned optimiser.
         rate: what it does with a column's initial rate.
         weight_decay, learning_rate: see `Method`.
         actions: the controls that its agents set, and what their actions on each are called.
+        memory: numbers that its optimiser keeps for each parameter.
     """
 
     name: str
     is_agents: bool = False
+    is_learned: bool = False
     rate: Rate = "given"
     weight_decay: float | None = None
     learning_rate: float | None = None
     actions: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    memory: float | None = None
+
+    @property
+    def is_hand_made(self) -> bool:
+        """Whether nothing of it was learned, and nothing is left to chance."""
+        return not self.is_agents and not self.is_learned and self.rate != "start"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +60,7 @@ class Method:
         variant: what is not as in the table's environment, such as the optimiser.
         weight_decay: its own, where it is not the table's.
         learning_rate: where it always starts from, if it has no column for each initial rate.
-        is_agents, rate: see `Listed`.
+        is_agents, is_learned, rate: see `Listed`.
         version: of its code; to be raised where runs change in a way that a trial of its optimiser
             and controller on small inputs (`define`) cannot show.
         stated: what its runs depend on besides, plain JSON, such as a policy's digest. A part that
@@ -67,19 +73,23 @@ class Method:
     weight_decay: float | None = None
     learning_rate: float | None = None
     is_agents: bool = False
+    is_learned: bool = False
     rate: Rate = "given"
     version: int = 1
     stated: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def listed(self, env: NetworkTraining) -> Listed:
         """What reports need to know of it, where it is run in `env`."""
+        changed = self.variant.of(env)
         return Listed(
             name=self.name,
             is_agents=self.is_agents,
+            is_learned=self.is_learned,
             rate=self.rate,
             weight_decay=self.weight_decay,
             learning_rate=self.learning_rate,
-            actions=tuple((c.name, c.actions.names) for c in self.variant.of(env).actions.acted),
+            actions=tuple((c.name, c.actions.names) for c in changed.actions.acted),
+            memory=numbers_per_parameter(changed.optimiser),
         )
 
     def runs(self, learning_rate: float | None, weight_decay: float, seed: int) -> RunSpec:
@@ -98,9 +108,14 @@ class Setting:
     env: NetworkTraining
     velo_weights: Path | None = None
 
+    @property
+    def num_updates(self) -> int:
+        """Gradient updates of a whole run."""
+        return self.env.time_limit * self.env.updates_per_step
+
 
 class Entry(NamedTuple):
-    """A method in the registry: its row's name, and how it is made."""
+    """A method in the registry (`ganno_env.evaluation.rows`): its row's name, how it is made."""
 
     title: str
     make: Callable[[Setting], Method]
@@ -109,84 +124,80 @@ class Entry(NamedTuple):
 METHODS: Registry[Entry] = Registry("method")
 
 
-def _scheduled(
-    name: str, schedule: str, optimiser: str | None = None
-) -> Callable[[Setting], Method]:
-    def make(setting: Setting) -> Method:
-        variant = UNCHANGED if optimiser is None else Variant(build(optimiser))
-        return Method(name, schedule_controller(schedule), variant)
+class Call(NamedTuple):
+    """A method as a config calls it, such as "lion@0.1" or "one_cycle@peak=0.01".
 
-    return make
+    Attributes:
+        name: in `METHODS`.
+        weight_decay: its own, if it has one.
+        peak: the rate that it has in every column and task, if it has one: the initial one, or
+            where a schedule warms up, the highest.
+    """
 
+    name: str
+    weight_decay: float | None = None
+    peak: float | None = None
 
-for _name in SCHEDULES:
-    METHODS.add(_name, Entry(_name, _scheduled(_name, _name)))
-METHODS.add(
-    "random",
-    Entry("random", lambda setting: Method("random", random_controller(), rate="start")),
-)
-# You et al., 2020, with the cosine decay that the paper gives it; Chen et al., 2023.
-METHODS.add("lamb", Entry("LAMB", _scheduled("LAMB", "cosine", "lamb")))
-METHODS.add("lion", Entry("Lion", _scheduled("Lion", "constant", "lion")))
+    @classmethod
+    def parse(cls, text: str) -> Call:
+        """From its text; raises `ValueError` for an unknown name, or a number out of range."""
+        name, *settings = text.split("@")
+        METHODS[name]
+        values: dict[str, float] = {}
+        for setting in settings:
+            option, _, number = setting.rpartition("=")
+            value = _fraction(number)
+            if option not in ("", PEAK) or value is None or option in values:
+                raise ValueError(
+                    f"method {text!r}: write NAME, NAME@DECAY or NAME@{PEAK}=RATE, with a weight "
+                    "decay and a rate in [0, 1]"
+                )
+            values[option] = value
+        return cls(name, weight_decay=values.get(""), peak=values.get(PEAK))
 
-
-def _velo(setting: Setting) -> Method:
-    """VeLO (Metz et al., 2022), which is told how many updates there are and takes no rate."""
-    weights = setting.velo_weights
-    if (reason := velo.unavailable(weights)) or weights is None:
-        raise NotAvailableError(reason)
-    num_updates = setting.env.time_limit * setting.env.updates_per_step
-    variant = Variant(velo.velo(weights, num_updates))
-    # Trying it would take longer than some runs do; it is its weights, and its library.
-    library = importlib.metadata.version(velo.PACKAGES[0])
-    stated = {"optimiser": {"weights": file_digest(weights), "library": library}}
-    return Method(
-        "VeLO",
-        schedule_controller("constant"),
-        variant,
-        learning_rate=1.0,
-        rate="free",
-        stated=stated,
-    )
-
-
-METHODS.add("velo", Entry("VeLO", _velo))
+    @property
+    def title(self) -> str:
+        """Its row's name, such as "Lion, λ = 0.1"."""
+        title = METHODS[self.name].title
+        peak = "" if self.peak is None else f", {PEAK} {self.peak:g}"
+        decay = "" if self.weight_decay is None else f", λ = {self.weight_decay:g}"
+        return f"{title}{peak}{decay}"
 
 
-def file_digest(path: Path) -> str:
-    """The SHA-256 of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+PEAK = "peak"
+
+
+def _fraction(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if 0 <= value <= 1 else None
 
 
 def row_name(text: str) -> str:
-    """What the row of `text` is called, whether it can be run or not, such as "Lion, λ = 0.1".
+    """What the row of `text` is called, whether it can be run or not; see `Call`.
 
     Raises:
-        ValueError: for an unknown name, or a weight decay that is none.
+        ValueError: for an unknown name, or a weight decay or peak that is none.
     """
-    name, _, decay = text.partition("@")
-    title = METHODS[name].title
-    return f"{title}, λ = {_decay(text):g}" if decay else title
+    return Call.parse(text).title
 
 
 def make_method(text: str, setting: Setting) -> Method:
-    """The method that a config calls by `text`: its name, or "name@decay", its own weight decay.
+    """The method that a config calls by `text`; see `Call`.
 
     Raises:
-        ValueError: for an unknown name, or a weight decay that is none.
+        ValueError: for an unknown name, a weight decay or peak that is none, or a peak for a method
+            that takes no rate.
         NotAvailableError: for one that cannot be run here.
     """
-    name, _, decay = text.partition("@")
-    title = row_name(text)
-    method = dataclasses.replace(METHODS[name].make(setting), name=title)
-    return dataclasses.replace(method, weight_decay=_decay(text)) if decay else method
-
-
-def _decay(text: str) -> float:
-    try:
-        value = float(text.partition("@")[2])
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:
-        raise ValueError(f"method {text!r}: write NAME@DECAY, with a weight decay in [0, 1]")
-    return value
+    call = Call.parse(text)
+    method = dataclasses.replace(METHODS[call.name].make(setting), name=call.title)
+    if call.weight_decay is not None:
+        method = dataclasses.replace(method, weight_decay=call.weight_decay)
+    if call.peak is None:
+        return method
+    if method.rate != "given":
+        raise ValueError(f"method {text!r}: {call.name} does not follow a rate that it is given")
+    return dataclasses.replace(method, learning_rate=call.peak, rate="tuned")

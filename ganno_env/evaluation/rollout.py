@@ -27,6 +27,14 @@ AHEAD = 2
 QUICK_TO_COMPILE = {"xla_backend_optimization_level": 1}
 """For programs that run for a moment: on a CPU, random numbers alone take LLVM's higher levels
 seconds for each array that is drawn (`docs/performance.md`)."""
+BRIEF = 1_000
+"""Gradient updates of a run that ends before LLVM's usual work would have paid."""
+QUICKEST_TO_COMPILE = {
+    "xla_backend_optimization_level": 0,
+    "xla_llvm_disable_expensive_passes": True,
+    "xla_cpu_use_fusion_emitters": False,
+}
+"""For all programs of such runs: compiled in a sixth of the time."""
 Row = dict[str, Any]
 """What a step adds to the records of a batch's runs: arrays [runs, ...] on devices."""
 
@@ -146,11 +154,18 @@ class GridRunner:
                 jax.vmap(function), mesh=mesh, in_specs=spec, out_specs=spec, check_vma=False
             )
             everywhere = NamedSharding(mesh, PartitionSpec())
-            options = QUICK_TO_COMPILE if quick and jax.default_backend() == "cpu" else None
             self._programs[key, mesh] = jit_with_data(
-                sharded, data_sharding=everywhere, compiler_options=options
+                sharded, data_sharding=everywhere, compiler_options=self._options(quick)
             )
         return self._programs[key, mesh]
+
+    def _options(self, quick: bool) -> dict[str, Any] | None:
+        """How a program is compiled: a question of the environment, never of how many runs."""
+        if jax.default_backend() != "cpu":
+            return None
+        if self.env.time_limit * self.env.updates_per_step < BRIEF:
+            return QUICKEST_TO_COMPILE
+        return QUICK_TO_COMPILE if quick else None
 
 
 def _mesh(num_devices: int) -> Mesh:

@@ -1,8 +1,8 @@
-"""Interquartile means with bootstrap intervals (Agarwal et al., 2021), by rliable."""
+"""Means and interquartile means with bootstrap intervals (Agarwal et al., 2021), by rliable."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -28,15 +28,31 @@ def interquartile_mean(scores: Float[np.ndarray, "seeds tasks"]) -> Interval:
     seeds might have given at the same rates. The same scores give the same interval; of one seed
     it is empty, and where a score is no number nothing is one.
     """
+    return _interval(scores, _middle_mean)
+
+
+def mean_interval(scores: Float[np.ndarray, "seeds tasks"]) -> Interval:
+    """The mean of all runs, with the same interval."""
+    return _interval(scores, _mean)
+
+
+Scores = Float[np.ndarray, "seeds tasks"]
+
+
+def _interval(scores: Scores, estimator: Callable[[Scores], Float[np.ndarray, " 1"]]) -> Interval:
     if np.isnan(scores).any():
         return Interval(np.nan, np.nan, np.nan)
     # Only now: it brings pandas and statsmodels, which take seconds to import.
     from rliable.library import get_interval_estimates
 
     with _fixed_chance():
-        estimates, bounds = get_interval_estimates({"": scores}, _middle_mean, reps=REPETITIONS)
+        estimates, bounds = get_interval_estimates({"": scores}, estimator, reps=REPETITIONS)
     low, high = bounds[""][:, 0]
     return Interval(float(estimates[""][0]), float(low), float(high))
+
+
+def _mean(scores: Scores) -> Float[np.ndarray, " 1"]:
+    return scores.mean(keepdims=True).ravel()
 
 
 def _middle_mean(scores: Float[np.ndarray, "seeds tasks"]) -> Float[np.ndarray, " 1"]:

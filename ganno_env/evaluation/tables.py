@@ -26,6 +26,7 @@ RATES: dict[Rate, str] = {
     "start": "agents begin at a column's rate and then set their own, without having learned how.",
     "trained": "agents begin at a column's rate, or at their own, and then set their own as they "
     "learned to, in a training whose cost no figure here has.",
+    "tuned": "the method has one rate for all columns and tasks, chosen on the training task.",
     "free": "the method takes no initial rate.",
 }
 """What a method may do with a column's initial rate."""
@@ -222,7 +223,7 @@ def markdown(
     after = [NO_CELL] * (len(columns) - len(before) - 2)
     for name, why in reasons.items():
         text[name] = [name, *before, why, *after]
-    table = _table(columns, [text[name] for name in names])
+    table = markdown_table(columns, [text[name] for name in names])
     if listed is not None and shown:
         table += "".join(f"\n{line}  " for line in notes(shown, _num_seeds(results))) + "\n"
     return table if published is None else table + _published(published, names)
@@ -242,7 +243,7 @@ def _published(published: Published, names: Sequence[str]) -> str:
     means = [[None if cell is None else cell[0] for cell in row] for row in rows.values()]
     return (
         "\n**The paper's own values** (full size, official CIFAR-10; not comparable in detail with "
-        f"a reduced scale). {published.caption}\n\n{_table(columns, _bold(text, means))}"
+        f"a reduced scale). {published.caption}\n\n{markdown_table(columns, _bold(text, means))}"
     )
 
 
@@ -264,7 +265,8 @@ def _bold(text: list[list[str]], figures: Sequence[Sequence[float | None]]) -> l
     return text
 
 
-def _table(columns: Sequence[str], text: Iterable[Sequence[str]]) -> str:
+def markdown_table(columns: Sequence[str], text: Iterable[Sequence[str]]) -> str:
+    """Lines of cells below their columns' names, all but the first aligned to the right."""
     rule = ["---", *["---:"] * (len(columns) - 1)]
     lines = [[cell.replace("|", r"\|") for cell in line] for line in (columns, rule, *text)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from ganno_env.optimisers.relative import trust_ratio
 from ganno_env.types import LayerParams, LayerStatistics, Params
 
 
@@ -14,20 +15,18 @@ def layer_statistics(
 ) -> LayerStatistics:
     """Norms and moments of each layer's weights, gradient and update direction.
 
-    All that a layer learns counts as its weights, biases and norms' scales included. The trust
-    ratio is LAMB's, with its convention of 1 where either norm is 0 (You et al., 2020).
+    All that a layer learns counts as its weights, biases and norms' scales included.
     """
     weights = [_flat(params[name]) for name in layer_names]
     weight_norm = _norms(weights)
     update_norm = _norms([_flat(direction[name]) for name in layer_names])
-    defined = (weight_norm > 0) & (update_norm > 0)
     return LayerStatistics(
         gradient_norm=_norms([_flat(gradient[name]) for name in layer_names]),
         update_norm=update_norm,
         weight_norm=weight_norm,
         weight_mean=jnp.stack([jnp.mean(w) for w in weights]),
         weight_variance=jnp.stack([jnp.var(w) for w in weights]),
-        trust_ratio=jnp.where(defined, weight_norm / jnp.where(defined, update_norm, 1.0), 1.0),
+        trust_ratio=trust_ratio(weight_norm, update_norm),
     )
 
 

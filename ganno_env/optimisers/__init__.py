@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any
@@ -9,14 +10,22 @@ from typing import Annotated, Any
 from pydantic import AfterValidator
 
 from ganno.options import Allowed, Arguments
+from ganno_env.optimisers.adapting import adam_hypergradient, adam_plateau
 from ganno_env.optimisers.base import (
     Optimiser,
     applied,
+    ascent,
     for_each_layer,
+    numbers_per_parameter,
     own_state,
     update_direction,
     update_step,
 )
+from ganno_env.optimisers.dog import dog, dowg
+from ganno_env.optimisers.muon import muon
+from ganno_env.optimisers.rate_free import cocob, dadapt_adamw, mechanic, momo_adam, prodigy
+from ganno_env.optimisers.relative import adam_relative
+from ganno_env.optimisers.schedule_free import schedule_free
 from ganno_env.optimisers.standard import adam, lamb, lion, sgd
 from ganno_env.registry import Registry
 
@@ -25,6 +34,18 @@ OPTIMISERS.add("adam", adam)
 OPTIMISERS.add("sgd", sgd)
 OPTIMISERS.add("lamb", lamb)
 OPTIMISERS.add("lion", lion)
+OPTIMISERS.add("muon", muon)
+OPTIMISERS.add("adam_relative", adam_relative)
+OPTIMISERS.add("adam_plateau", adam_plateau)
+OPTIMISERS.add("adam_hypergradient", adam_hypergradient)
+OPTIMISERS.add("schedule_free", schedule_free)
+OPTIMISERS.add("prodigy", prodigy)
+OPTIMISERS.add("dadapt_adamw", dadapt_adamw)
+OPTIMISERS.add("momo_adam", momo_adam)
+OPTIMISERS.add("mechanic", mechanic)
+OPTIMISERS.add("cocob", cocob)
+OPTIMISERS.add("dog", dog)
+OPTIMISERS.add("dowg", dowg)
 
 
 def build(choice: str | Mapping[str, Any] | Optimiser) -> Optimiser:
@@ -41,14 +62,15 @@ def build(choice: str | Mapping[str, Any] | Optimiser) -> Optimiser:
     options = {"name": choice} if isinstance(choice, str) else dict(choice)
     if "name" not in options:
         raise ValueError(f"an optimiser needs a name, one of {', '.join(OPTIMISERS)}")
-    builder = OPTIMISERS[options.pop("name")]
-    checked = Arguments.of(builder).check(options, "optimiser.")
-    return _built(builder, tuple(sorted(checked.items())))
+    name = options.pop("name")
+    checked = Arguments.of(OPTIMISERS[name]).check(options, "optimiser.")
+    return _built(name, tuple(sorted(checked.items())))
 
 
 @functools.lru_cache(maxsize=64)
-def _built(builder: Callable[..., Optimiser], options: tuple[tuple[str, Any], ...]) -> Optimiser:
-    return builder(**dict(options))
+def _built(name: str, options: tuple[tuple[str, Any], ...]) -> Optimiser:
+    made = OPTIMISERS[name](**dict(options))
+    return dataclasses.replace(made, options={"name": name, **dict(options)})
 
 
 def _checked(choice: str | Mapping[str, Any] | Optimiser) -> str | Mapping[str, Any] | Optimiser:
@@ -70,8 +92,10 @@ __all__ = [
     "Optimiser",
     "OptimiserOption",
     "applied",
+    "ascent",
     "build",
     "for_each_layer",
+    "numbers_per_parameter",
     "own_state",
     "update_direction",
     "update_step",

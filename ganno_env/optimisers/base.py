@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection, Sequence
+import functools
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import optax
 
-from ganno_env.controls import LEARNING_RATE, Control, Hyperparameters, LayerValues
+from ganno_env.controls import LEARNING_RATE, WEIGHT_DECAY, Control, Hyperparameters, LayerValues
 from ganno_env.controls.base import Place
 from ganno_env.types import Params
 
@@ -28,13 +31,18 @@ class Optimiser:
         takes: names of the controls that `build` applies itself. The others apply around it, by
             their own stage (`Control.stage`). One that takes `learning_rate` gives a whole step of
             ascent.
+        for_all_layers: of the controls that it takes, those that have one value for the whole
+            network, so that agents cannot set them layer by layer.
         evaluation_params: from its state and the parameters in training to the parameters that the
             network is evaluated with, such as an average.
+        options: what `ganno_env.optimisers.build` made it of, by name; none of one made otherwise.
     """
 
     build: Callable[[Hyperparameters], optax.GradientTransformation]
     takes: Collection[str] = ()
+    for_all_layers: Collection[str] = ()
     evaluation_params: Callable[[Any, Params], Params] = _params_themselves
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 def update_direction(
@@ -101,6 +109,20 @@ def _staged(place: Place, optimiser: Optimiser, controls: Sequence[Control]) -> 
 def applied(optimiser: Optimiser, control: Control) -> bool:
     """Whether a control has any effect on training with this optimiser."""
     return control.stage is not None or control.name in optimiser.takes
+
+
+@functools.lru_cache(maxsize=64)
+def numbers_per_parameter(optimiser: Optimiser) -> float:
+    """How many numbers its state has for each of a layer's ten thousand parameters."""
+    params = {"layer": {"kernel": jax.ShapeDtypeStruct((100, 100), jnp.float32)}}
+    values = {name: {"layer": jnp.float32(0)} for name in (LEARNING_RATE.name, WEIGHT_DECAY.name)}
+    state = jax.eval_shape(optimiser.build(values).init, params)
+    return sum(leaf.size for leaf in jax.tree.leaves(state)) / 100**2
+
+
+def ascent(whole: optax.GradientTransformation) -> optax.GradientTransformationExtraArgs:
+    """An optimiser of optax, which gives a whole step of descent, as a direction of ascent."""
+    return optax.with_extra_args_support(optax.chain(whole, optax.scale(-1.0)))
 
 
 def for_each_layer(

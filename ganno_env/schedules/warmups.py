@@ -22,3 +22,8 @@ def one_cycle(rate: float, num_updates: int) -> optax.Schedule:
     From a 25th of the peak up to it over the first 30 %, then down to a 10,000th of where it began.
     """
     return optax.cosine_onecycle_schedule(num_updates, rate, pct_start=ONE_CYCLE_PART)
+
+
+def warmup_constant(rate: float, num_updates: int) -> optax.Schedule:
+    """Linearly from 0 to the rate over the first tenth, and then that."""
+    return optax.warmup_constant_schedule(0.0, rate, max(round(WARMUP_PART * num_updates), 1))

@@ -28,7 +28,8 @@ def run_experiment(
     information: Mapping[str, Any],
     order: Sequence[str] | None = None,
     unavailable: Mapping[str, str] | None = None,
-) -> None:
+    show: bool = True,
+) -> Outcome | None:
     """Makes the runs that are missing, and writes the report once there are all.
 
     Args:
@@ -40,6 +41,10 @@ def run_experiment(
         information: for whoever reads the records, plain JSON.
         order: all rows' names, if there are more than `methods`.
         unavailable: why the others are empty.
+        show: whether tables are printed too.
+
+    Returns:
+        What there is to report on; None while other shards' runs are missing.
 
     Raises:
         ValueError: if two methods have one name.
@@ -64,7 +69,7 @@ def run_experiment(
         console.print(
             f"{found.num_missing} runs are other shards'; the last one to end reports on all"
         )
-        return
+        return None
     rows = list(dict.fromkeys([*(order or names), *found.listed]))
     outcome = Outcome(
         experiment=experiment,
@@ -74,8 +79,9 @@ def run_experiment(
         unavailable={k: v for k, v in (unavailable or {}).items() if k not in found.listed},
         records=found.records,
     )
-    for path in write_report(outcome, store.folder, information, console):
+    for path in write_report(outcome, store.folder, information, console if show else None):
         console.print(f"  {path}", highlight=False, soft_wrap=True)
+    return outcome
 
 
 def run_keys(experiment: Experiment, methods: Sequence[Method]) -> list[RunKey]:

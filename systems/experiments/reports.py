@@ -43,11 +43,12 @@ REPORTS: Registry[Callable[[Outcome], Report]] = Registry("report")
 
 
 def write_report(
-    outcome: Outcome, folder: Path, information: Mapping[str, Any], console: Console
+    outcome: Outcome, folder: Path, information: Mapping[str, Any], console: Console | None
 ) -> list[Path]:
-    """Writes `table.md`, `records.json` and pictures, then prints tables; returns their paths.
+    """Writes `table.md`, `records.json` and pictures, and returns their paths.
 
-    They are made of the runs that are kept, so those of an earlier call are replaced.
+    They are made of the runs that are kept, so those of an earlier call are replaced. Tables are
+    printed too, where there is a console.
 
     Raises:
         StorageError: if one cannot be written.
@@ -63,7 +64,8 @@ def write_report(
     for name, figure in report.pictures.items():
         paths.append(folder / name)
         write_figure(figure, paths[-1])
-    _show(outcome, data, console)
+    if console is not None:
+        _show(outcome, data, console)
     return paths
 
 
@@ -98,6 +100,12 @@ def print_table(
 def table(outcome: Outcome) -> Report:
     """A table for each weight decay, and the methods beside each other."""
     return Report(_tables(outcome), _comparisons(outcome) | _schedules(outcome))
+
+
+@REPORTS.register("tables")
+def tables_alone(outcome: Outcome) -> Report:
+    """A table for each weight decay, without pictures: of a task among many."""
+    return Report(_tables(outcome), {})
 
 
 @REPORTS.register("figure1")

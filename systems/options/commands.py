@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from ganno.options import Allowed, Count, Fraction, Options, Seed
-from systems.options.experiment import AgentsSpec, Experiment
+from systems.options.experiment import AgentsSpec, Experiment, SuiteTask
 from systems.options.types import (
     AUTO,
     TRAIN,
@@ -18,6 +18,7 @@ from systems.options.types import (
     Environment,
     Folder,
     Name,
+    Names,
     Rates,
     Seeds,
     as_groups,
@@ -86,6 +87,19 @@ class CommandOptions(Options):
     """Modules of your own to import first, for what they register."""
 
 
+class SuiteSizes(Options):
+    """What a scale says of suites."""
+
+    learning_rates: Rates = (0.0001, 0.0003, 0.001, 0.003, 0.01)
+    """Initial rates."""
+    weight_decays: Rates = (0.1, 0.0001)
+    """Every combination with a rate and a seed is a run."""
+    seeds: Seeds = (0, 1, 2)
+    """Of the runs."""
+    digits_epochs: Count = 100
+    """Of digits, which has the same few images at every scale."""
+
+
 class Scaled(CommandOptions):
     """Options that a scale sets beside the sizes of environment and system."""
 
@@ -93,6 +107,8 @@ class Scaled(CommandOptions):
     """Runs of a grid that are made, and kept, together."""
     residual_width: Annotated[float, Field(gt=0)] = 1.0
     """Width of ResNets, where an experiment is about them."""
+    suite: SuiteSizes = SuiteSizes()
+    """Sizes of `experiment=suite`."""
 
 
 class TrainOptions(Scaled):
@@ -185,6 +201,10 @@ class ReproduceOptions(Scaled, Experiment):
     """The system that is trained, with its options."""
     agents: Mapping[Name, AgentsSpec] = Field(default_factory=dict)
     """The agents among the methods, by their keys."""
+    tasks: Mapping[Name, SuiteTask] = Field(default_factory=dict)
+    """Of a suite, by their names: all methods are run on each."""
+    only: Names | None = None
+    """Of a suite's tasks, those to run; all of them by default."""
     checkpoint: Checkpoint = TRAIN
     """The agents: train them first; or pretrained, a policy's file, a run's folder, none."""
     velo_weights: Folder | None = None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from ganno.options import Count, Fraction, Options
+from ganno.options import Count, Fraction, Options, Positive
 from systems.options.types import TRAIN, Checkpoint, Environment, Name, Names, Rates, Seeds
 
 
@@ -29,6 +30,38 @@ class AgentsSpec(Options):
     """Whether they take the most probable actions; null is the policy's own way."""
 
 
+class Multiples(Options):
+    """A task's sizes as multiples of the scale's."""
+
+    epochs: Positive = 1.0
+    batch_size: Positive = 1.0
+    updates_per_step: Positive = 1.0
+    width: Positive = 1.0
+
+    def of(self, environment: Mapping[str, Any]) -> dict[str, Any]:
+        """An environment's arguments with its sizes multiplied."""
+        changed = dict(environment)
+        for name in ("batch_size", "updates_per_step"):
+            changed[name] = max(round(changed[name] * getattr(self, name)), 1)
+        changed["epochs"] = changed["epochs"] * self.epochs
+        options = dict(changed.get("network_options") or {})
+        options["width"] = options.get("width", 1.0) * self.width
+        return changed | {"network_options": options}
+
+
+class SuiteTask(Options):
+    """A task of a suite: what is trained, beside what the scale says."""
+
+    env: Environment
+    """What is not as in the experiment's environment, such as the dataset and the network."""
+    times: Multiples = Multiples()
+    """Its sizes, as multiples of the scale's."""
+
+    def environment(self, base: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments of `make_env`, from the experiment's own."""
+        return self.times.of({**base, **self.env})
+
+
 class Experiment(Options):
     """An experiment: what is run. Checked on construction (`ValueError`)."""
 
@@ -39,7 +72,8 @@ class Experiment(Options):
     title: str
     """Above its tables and pictures; {network}, {dataset} and {split} stand for what is run."""
     methods: Names
-    """Rows in order: names of `METHODS`, NAME@WEIGHT_DECAY, keys of agents, or random:KEY."""
+    """Rows in order: names of `METHODS`, NAME@WEIGHT_DECAY, NAME@peak=RATE, keys of agents, or
+    random:KEY."""
     learning_rates: Rates
     """Initial rates."""
     weight_decays: Rates

@@ -9,7 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from ganno_env.evaluation import figures
+from ganno_env.evaluation import figures, suite_figures
+from ganno_env.evaluation.methods import Listed
+from ganno_env.evaluation.suite import Cell, TaskResults, best_cells, standings
 from ganno_env.evaluation.tables import Row
 from ganno_env.schedules import SCHEDULES
 from ganno_env.types import RunRecord
@@ -121,6 +123,39 @@ def seeds(*runs) -> dict[str, list[RunRecord]]:
     return {"random": [record()], "VeLO": [record(seed=3), record(seed=4)], "GANNO": [*runs]}
 
 
+def suite(many: bool = True):
+    """A suite of six tasks: most methods, one that diverges, and agents, one on fewer tasks."""
+    rng = np.random.default_rng(0)
+    rates = {"GANNO": "trained", "random": "start", "one_cycle": "tuned", "VeLO, λ = 0.1": "free"}
+    chosen = METHODS if many else METHODS[:2]
+    listed = {
+        name: Listed(name, rate=rates.get(name, "given"), is_agents=name == "GANNO")
+        for name in chosen
+    }
+    tasks = {}
+    for number in range(6 if many else 1):
+        there = [name for name in chosen if name != "Lion, λ = 0.1" or number < 3]
+        accuracies = {
+            name: {Cell(rate, 0.1): 50 + 10 * place / 15 + rng.random(3) for rate in RATES}
+            for place, name in enumerate(there)
+        }
+        tasks[f"cifar10_network{number}"] = TaskResults(accuracies, dict.fromkeys(there, 1.0))
+    if many:
+        diverged = {Cell(rate, 0.1): np.full(3, 10.0) for rate in RATES}
+        tasks["cifar10_network1"].accuracies["LAMB"] = diverged
+    return tasks, listed
+
+
+def suite_picture(draw, **sizes) -> Figure:
+    tasks, listed = suite(**sizes)
+    found = standings(tasks, listed)
+    if draw is suite_figures.regrets:
+        return draw(found, "title")
+    if draw is suite_figures.heat_map:
+        return draw(found, list(tasks), "title")
+    return draw(found, tasks, best_cells(tasks, listed), "title")
+
+
 ALL = {
     "schedules": lambda: figures.schedules(CURVES, "title"),
     "two schedules": lambda: figures.schedules(dict(itertools.islice(CURVES.items(), 2)), "title"),
@@ -150,6 +185,12 @@ ALL = {
     "comparison of many runs": lambda: compared(
         ROWS, 2, record(), *[record(**ZEROS)] * 6, record()
     ),
+    "regrets": lambda: suite_picture(suite_figures.regrets),
+    "regrets of few": lambda: suite_picture(suite_figures.regrets, many=False),
+    "heat map": lambda: suite_picture(suite_figures.heat_map),
+    "heat map of few": lambda: suite_picture(suite_figures.heat_map, many=False),
+    "profiles": lambda: suite_picture(suite_figures.profiles),
+    "profiles of few": lambda: suite_picture(suite_figures.profiles, many=False),
     "comparison without a number": lambda: compared(
         [ROWS[0], ROWS[1].__class__(**vars(ROWS[1]) | {"means": (np.nan,) * 5})], 2
     ),

@@ -8,12 +8,27 @@ import numpy as np
 import optax
 import pytest
 
-from ganno_env.controls import WEIGHT_DECAY, scale_layers
+from ganno_env.controls import LEARNING_RATE, WEIGHT_DECAY, scale_layers
 from ganno_env.inner.loss import evaluate
-from ganno_env.optimisers import OPTIMISERS, Optimiser, build, own_state, update_direction
+from ganno_env.optimisers import (
+    OPTIMISERS,
+    Optimiser,
+    build,
+    own_state,
+    update_direction,
+    update_step,
+)
 from tests.small import compiled, small_env
 
 RATE, DECAY = 0.1, 0.2
+MATRICES = optax.contrib.MuonDimensionNumbers(0, 1)
+MUON = optax.contrib.muon(
+    RATE,
+    weight_decay=DECAY,
+    adam_weight_decay=DECAY,
+    consistent_rms=0.2,
+    muon_weight_dimension_numbers={"layer": {"kernel": MATRICES, "bias": None}},
+)
 PLAIN = {
     "adam": optax.adamw(RATE, weight_decay=DECAY),
     "lamb": optax.lamb(RATE, weight_decay=DECAY),
@@ -21,25 +36,61 @@ PLAIN = {
     "sgd": optax.chain(
         optax.trace(0.9), optax.add_decayed_weights(DECAY), optax.scale_by_learning_rate(RATE)
     ),
+    "muon": MUON,
+    "adam_plateau": optax.chain(
+        optax.adamw(RATE, weight_decay=DECAY),
+        optax.contrib.reduce_on_plateau(factor=0.5, patience=3, accumulation_size=100),
+    ),
+    "schedule_free": optax.contrib.schedule_free_adamw(RATE, weight_decay=DECAY),
+    "prodigy": optax.contrib.prodigy(weight_decay=DECAY),
+    "dadapt_adamw": optax.contrib.dadapt_adamw(weight_decay=DECAY),
+    "momo_adam": optax.contrib.momo_adam(0.01, weight_decay=DECAY),
+    "mechanic": optax.contrib.mechanize(optax.adamw(1.0, weight_decay=DECAY)),
+    "cocob": optax.contrib.cocob(weight_decay=DECAY),
+    "dog": optax.contrib.dog(weight_decay=DECAY),
+    "dowg": optax.contrib.dowg(weight_decay=DECAY),
 }
+"""Of each optimiser that optax has whole. The others have tests of their own below."""
+RATE_FREE = {"prodigy", "dadapt_adamw", "momo_adam", "mechanic", "cocob", "dog", "dowg"}
+PARAMS = {"layer": {"kernel": jnp.array([[0.5, -2.0], [1.0, 3.0]]), "bias": jnp.array([1e-3, 0.1])}}
+SCALES = (1e-8, 1e-6, 1e-7, 1.0, 1e-6)
 
 
-@pytest.mark.parametrize("name", OPTIMISERS)
-def test_equals_optax(name):
-    decays = {"weight_decay": {"layer": jnp.float32(DECAY)}}
-    direction = update_direction(build(name), [WEIGHT_DECAY], decays)
-    ours = optax.chain(direction, optax.scale_by_learning_rate(RATE))
-    kernel = jnp.array([[0.5, -2.0], [1.0, 3.0]])
-    params = {"layer": {"kernel": kernel, "bias": jnp.array([1e-3, 0.1])}}
-    states = [optimiser.init(params) for optimiser in (ours, PLAIN[name])]
-    both = [params, params]
-    for scale in (1e-8, 1e-6, 1e-7, 1.0, 1e-6):
+def whole(optimiser, rate=RATE, decay=DECAY, layers=("layer",)):
+    """An optimiser of ours as one of optax: from gradient to step."""
+    values = {"learning_rate": rate, "weight_decay": decay}
+    by_layer = {k: dict.fromkeys(layers, jnp.float32(x)) for k, x in values.items()}
+    arguments = optimiser, [WEIGHT_DECAY, LEARNING_RATE], by_layer
+    return optax.chain(update_direction(*arguments), update_step(*arguments))
+
+
+def trained(optimiser, params=PARAMS, scales=SCALES):
+    """The parameters after each update on the same few gradients, and the last state."""
+    state, path = optimiser.init(params), [params]
+    for number, scale in enumerate(scales):
         gradient = jax.tree.map(lambda x, scale=scale: scale * (x - 1.5), params)
-        for i, optimiser in enumerate((ours, PLAIN[name])):
-            with jax.numpy_dtype_promotion("standard"):  # optax's own arithmetic mixes types
-                updates, states[i] = optimiser.update(gradient, states[i], both[i])
-            both[i] = optax.apply_updates(both[i], updates)
-        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), *both)
+        with jax.numpy_dtype_promotion("standard"):  # optax's own arithmetic mixes types
+            updates, state = optimiser.update(gradient, state, params, value=1.0 / (1 + number))
+        params = optax.apply_updates(params, updates)
+        path.append(params)
+    return path, state
+
+
+def assert_close(a, b, rtol=1e-6):
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=rtol), a, b)
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_equals_optax(name):
+    rate = 1.0 if name in RATE_FREE else RATE
+    ours, _ = trained(whole(build(name), rate))
+    plain, _ = trained(optax.with_extra_args_support(PLAIN[name]))
+    assert_close(ours, plain, rtol=1e-5)
+    assert not np.allclose(ours[-1]["layer"]["kernel"], PARAMS["layer"]["kernel"], rtol=1e-7)
+
+
+def test_every_optimiser_has_an_oracle():
+    assert set(OPTIMISERS) == {*PLAIN, "adam_relative", "adam_hypergradient"}
 
 
 def moved(optimiser, hyperparameters, *, layers=("first", "last")):

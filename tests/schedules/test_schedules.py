@@ -48,6 +48,7 @@ CLOSED_FORMS = {
     "piecewise": piecewise,
     "sgdr": sgdr,
     "warmup_cosine": warmup_cosine,
+    "warmup_constant": lambda t: np.minimum(t / 0.1, 1),
     "one_cycle": one_cycle,
     "rex": lambda t: (1 - t) / (1 - t / 2),
 }

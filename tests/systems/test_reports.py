@@ -17,6 +17,7 @@ from omegaconf import OmegaConf
 from rich.console import Console
 
 from ganno_env.evaluation import Method, random_controller
+from ganno_env.evaluation.methods import Call
 from ganno_env.evaluation.planning import UNCHANGED
 from ganno_env.schedules import SCHEDULES
 from ganno_env.types import RunRecord
@@ -64,10 +65,11 @@ def outcome(name: str, absent: frozenset[str] = frozenset()) -> Outcome:
         if text.partition("@")[0] in absent or (of_agents and "agents" in absent):
             unavailable[shown] = "not available: get it somewhere"
             continue
-        decay = text.partition("@")[2]
-        rate = agents[text].learning_rate if text in agents else None
-        rate = 1.0 if text.startswith("velo") else rate
-        own = float(decay) if decay else None
+        own, rate = None, 1.0 if text.startswith("velo") else None
+        if of_agents:
+            rate = agents[text].learning_rate if text in agents else None
+        else:
+            _, own, rate = Call.parse(text)._replace(**{} if rate is None else {"peak": rate})
         trained = text in agents
         methods.append(Method(shown, random_controller(), UNCHANGED, own, rate, trained))
     keys = run_keys(experiment, methods)
@@ -91,9 +93,13 @@ def test_every_report_has_all_rows_all_runs_and_its_picture(name, absent, tmp_pa
     assert len(kept["runs"]) == len(made.records) == len(records_as_json(made.records))
     assert kept["unavailable"] == made.unavailable
     pictures = [path for path in paths if path.suffix == ".png"]
-    drawn = name if name.startswith("figure") else "comparison"
-    if made.listed:
-        assert tmp_path / f"{drawn}.png" in pictures
+    if made.experiment.report == "tables":
+        assert not pictures
+    elif made.listed:
+        drawn = [name] if name.startswith("figure") else ["comparison"]
+        if len(made.experiment.weight_decays) > 1 and made.experiment.report == "table":
+            drawn = [f"comparison-{decay:g}" for decay in made.experiment.weight_decays]
+        assert {tmp_path / f"{picture}.png" for picture in drawn} <= set(pictures)
     assert all(Path(path).stat().st_size > 10_000 for path in pictures)
 
 
