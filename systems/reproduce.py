@@ -23,6 +23,7 @@ from systems.utils.output import make_console
 if TYPE_CHECKING:  # they start JAX as they are imported
     from ganno_env import NetworkTraining
     from ganno_env.evaluation import Method
+    from ganno_env.evaluation.methods import Setting
     from systems.experiments.agents import Training
     from systems.experiments.outcome import Outcome
     from systems.experiments.run_store import RunStore
@@ -55,6 +56,7 @@ def run(given: ReproduceOptions) -> Path:
 
     configure(given.num_devices)
     # Only now: Jumanji starts JAX as it is imported.
+    from ganno_env.evaluation.methods import Setting
     from systems.experiments.experiment import run_experiment
     from systems.experiments.reports import REPORTS
     from systems.experiments.suite import write_suite
@@ -76,9 +78,8 @@ def run(given: ReproduceOptions) -> Path:
     for number, job in enumerate(jobs, start=1):
         part = f"task {number} of {len(jobs)}, {job.task}: " if given.tasks else ""
         console.print(f"{part}{job.experiment.title}\n{job.env}")
-        methods, unavailable = _methods(
-            job.experiment, specs, training, job.env, given.velo_weights
-        )
+        setting = Setting(job.env, {"velo": given.velo_weights, "celo": given.celo_weights})
+        methods, unavailable = _methods(job.experiment, specs, training, setting)
         made = {method.name for method in methods}
         order = [row for row in rows if row in made or row in unavailable]
         outcome = run_experiment(
@@ -239,11 +240,10 @@ def _methods(
     experiment: Experiment,
     specs: Mapping[str, AgentsSpec],
     training: Training,
-    env: NetworkTraining,
-    velo_weights: Path | None,
+    setting: Setting,
 ) -> tuple[list[Method], dict[str, str]]:
     """The rows that can be filled, and why the others cannot."""
-    from ganno_env.evaluation.methods import NotAvailableError, Setting, make_method
+    from ganno_env.evaluation.methods import NotAvailableError, make_method
     from systems.experiments.agents import as_method, as_random, get_policy
 
     methods: list[Method] = []
@@ -252,12 +252,12 @@ def _methods(
         key = text.removeprefix(RANDOM)
         try:
             if key not in specs:
-                methods.append(make_method(text, Setting(env, velo_weights)))
+                methods.append(make_method(text, setting))
                 continue
             policy = get_policy(key, specs[key], training)
             if key == text:
-                methods.append(as_method(specs[key], policy, env))
-            elif (random := as_random(specs[key], policy, env)) is not None:
+                methods.append(as_method(specs[key], policy, setting.env))
+            elif (random := as_random(specs[key], policy, setting.env)) is not None:
                 methods.append(random)
         except NotAvailableError as reason:
             unavailable[row_of(text, specs)] = str(reason)

@@ -103,10 +103,15 @@ class Method:
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """What a method may have to know: the environment, and where VeLO's weights are."""
+    """What a method may have to know.
+
+    Attributes:
+        env: the environment.
+        weights: the files of learned optimisers' weights, by the optimisers' names in `METHODS`.
+    """
 
     env: NetworkTraining
-    velo_weights: Path | None = None
+    weights: Mapping[str, Path | None] = dataclasses.field(default_factory=dict)
 
     @property
     def num_updates(self) -> int:

@@ -1,9 +1,8 @@
-"""The rows that tables can have: hand-made schedules, optimisers that tune themselves, VeLO."""
+"""The rows that tables can have: schedules, optimisers that tune themselves, learned optimisers."""
 
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,10 @@ import jax
 from ganno_env.evaluation.controller import random_controller, schedule_controller
 from ganno_env.evaluation.methods import METHODS, Entry, Method, NotAvailableError, Setting
 from ganno_env.evaluation.planning import Variant
-from ganno_env.optimisers import Optimiser, build, velo
+from ganno_env.optimisers import Optimiser, build, learned
+from ganno_env.optimisers.celo import CELO
 from ganno_env.optimisers.dog import INITIAL_STEP, INITIAL_STEP_WITH_BATCH_NORM
+from ganno_env.optimisers.velo import VELO
 from ganno_env.schedules import SCHEDULES
 
 OptimiserOf = Callable[[Setting], Optimiser | None]
@@ -98,27 +99,31 @@ add_rate_free("layerwise_dog", "L-DoG", _dog(layerwise=True))
 add_rate_free("dowg", "DoWG", _optimiser("dowg"))
 
 
-def _velo(setting: Setting) -> Method:
-    """VeLO (Metz et al., 2022), which is told how many updates there are and takes no rate."""
-    weights = setting.velo_weights
-    if (reason := velo.unavailable(weights)) or weights is None:
-        raise NotAvailableError(reason)
-    variant = Variant(velo.velo(weights, setting.num_updates))
-    # Trying it would take longer than some runs do; it is its weights, and its library.
-    library = importlib.metadata.version(velo.PACKAGES[0])
-    stated = {"optimiser": {"weights": file_digest(weights), "library": library}}
-    return Method(
-        "VeLO",
-        schedule_controller("constant"),
-        variant,
-        learning_rate=1.0,
-        is_learned=True,
-        rate="free",
-        stated=stated,
-    )
+def add_learned(key: str, optimiser: learned.LearnedOptimiser) -> None:
+    """Registers the row of a learned optimiser, which takes no rate."""
+
+    def make(setting: Setting) -> Method:
+        weights = setting.weights.get(key)
+        if (reason := learned.unavailable(optimiser, weights)) or weights is None:
+            raise NotAvailableError(reason)
+        variant = Variant(learned.load(optimiser, weights, setting.num_updates))
+        # Trying it would take longer than some runs do; it is its weights, and its library.
+        stated = {"weights": file_digest(weights), "library": optimiser.version}
+        return Method(
+            optimiser.name,
+            schedule_controller("constant"),
+            variant,
+            learning_rate=1.0,
+            is_learned=True,
+            rate="free",
+            stated={"optimiser": stated},
+        )
+
+    METHODS.add(key, Entry(optimiser.name, make))
 
 
-METHODS.add("velo", Entry("VeLO", _velo))
+add_learned("velo", VELO)
+add_learned("celo", CELO)
 
 
 def file_digest(path: Path) -> str:

@@ -23,8 +23,8 @@ NAMES = {"env": "env.name", "network": "env.network", "system": "system.name"}
 OPTIONS_OF = {"logger": "logger_options"}
 """Where options are kept of choices that are lists of names."""
 PATHS = re.compile(
-    r"resume|output_dir|checkpoint|velo_weights|(env|train_on)\.data_dir|agents\.\w+\.checkpoint"
-    r"|hydra\.(run|sweep)\.(sub)?dir|runs"
+    r"resume|output_dir|checkpoint|(velo|celo)_weights|(env|train_on)\.data_dir"
+    r"|agents\.\w+\.checkpoint|hydra\.(run|sweep)\.(sub)?dir|runs"
 )
 """Options whose values are taken literally: paths, and texts that have some in them."""
 

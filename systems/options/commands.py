@@ -209,6 +209,8 @@ class ReproduceOptions(Scaled, Experiment):
     """The agents: train them first; or pretrained, a policy's file, a run's folder, none."""
     velo_weights: Folder | None = None
     """The file of VeLO's public weights."""
+    celo_weights: Folder | None = None
+    """The file of Celo's public weights."""
     training_seed: Seed = 0
     """Of the agents' training."""
     num_devices: Devices = AUTO

@@ -62,6 +62,7 @@ NEEDED = {
         (ReproduceOptions, "weight_decays", [2], "a list of different numbers from 0 to 1"),
         (ReproduceOptions, "runs_at_once", 0, "a whole number of at least 1"),
         (ReproduceOptions, "velo_weights", [], "a path or null"),
+        (ReproduceOptions, "celo_weights", [], "a path or null"),
         (ReproduceOptions, "training_seed", None, "a whole number from 0"),
         (ReproduceOptions, "residual_width", "wide", "a number above 0"),
         (LearningOptions, "runs", "runs/x", "{NAME: [FOLDER, ...]}"),
