@@ -21,7 +21,6 @@ import numpy as np
 
 from systems.ppo.types import LearnerState
 from systems.training.devices import to_devices
-from systems.utils.arrays import read_arrays, write_arrays
 from systems.utils.errors import StorageError
 from systems.utils.files import check_space, discard, storage_errors, write_atomically
 from systems.utils.provenance import Provenance
@@ -79,6 +78,8 @@ def save(
     Raises:
         StorageError: if it cannot be written; the checkpoints before it are then untouched.
     """
+    from systems.utils.arrays import write_arrays  # Orbax takes a second to import
+
     folder = folder.absolute()
     final = folder / f"{PREFIX}{update:08d}"
     # What was left under a name like it need not be removable.
@@ -160,6 +161,8 @@ def restore(checkpoint: Checkpoint, state: LearnerState) -> LearnerState:
         ValueError: if it is the state of another learner.
         StorageError: if the files cannot be read.
     """
+    from systems.utils.arrays import read_arrays
+
     problem = f"checkpoint {checkpoint.path} is of another learner's state"
     _check_same(problem, checkpoint.state, _described(state))
     flat = _flatten(state)

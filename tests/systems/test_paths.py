@@ -117,7 +117,7 @@ def test_checkpoints_that_orbax_was_given_by_such_a_name_are_read(tmp_path, monk
         save = arrays.ocp.args.StandardSave(dict(values))
         arrays._orbax().save(folder, args=save)
 
-    monkeypatch.setattr(checkpoint, "write_arrays", write)
+    monkeypatch.setattr(arrays, "write_arrays", write)
     folder = tmp_path / name / "checkpoints"
     keep(folder)
     assert not (folder / "update_00000001" / "state" / arrays.INDEX).exists()
