@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import subprocess
 import sys
@@ -9,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from systems import evaluate
+from systems import demo, evaluate
 from systems.evaluate import inherit
+from systems.options.commands import DemoOptions
 from systems.policy.policy import load_policy
 from systems.utils.errors import StorageError
 from systems.utils.files import fresh_folder
@@ -28,24 +31,12 @@ SIZES = [
 def folder(tmp_path_factory):
     """A demo that trains for one rollout."""
     parent = tmp_path_factory.mktemp("results")
-    code = (
-        "import sys; from pathlib import Path; from systems import demo; "
-        f"demo.ENVIRONMENT.update({ARGUMENTS!r}); demo.SEEDS = (0, 1); "
-        "demo.LEARNING_RATES = (0.001, 0.01); "
-        "from systems.options.commands import DemoOptions; "
-        "demo.run(DemoOptions(total_timesteps=256, output_dir=Path(sys.argv[1]) / 'demo'))"
-    )
-    result = subprocess.run(
-        [sys.executable, "-c", code, str(parent)],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert result.returncode == 0, result.stderr
-    return parent, result.stdout
-
-
-def evaluation(*arguments):
-    command = [sys.executable, "-m", "systems.evaluate", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as said:
+        patch.setattr(demo, "ENVIRONMENT", ARGUMENTS)
+        patch.setattr(demo, "SEEDS", (0, 1))
+        patch.setattr(demo, "LEARNING_RATES", (0.001, 0.01))
+        demo.run(DemoOptions(total_timesteps=256, output_dir=parent / "demo"))
+    return parent, said.getvalue()
 
 
 @pytest.mark.slow
@@ -71,14 +62,18 @@ def test_a_second_run_gets_a_folder_of_its_own(tmp_path):
 
 
 @pytest.mark.slow
-def test_evaluation_runs_a_policy_on_another_network(folder, tmp_path):
+@pytest.mark.usefixtures("in_process")
+def test_evaluation_runs_a_policy_on_another_network(folder, tmp_path, capsys):
     checkpoint = folder[0] / "demo" / "training"
     output_dir = tmp_path / "out"
     arguments = [
         f"checkpoint={checkpoint}", "env=digits_cnn5", *SIZES, "learning_rates=[0,0.01]",
         "seeds=[0]", "schedules=[rex]", f"output_dir={output_dir}",
     ]  # fmt: skip
-    result = evaluation(*arguments)
+    result = subprocess.run(
+        [sys.executable, "-m", "systems.evaluate", *arguments],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
     assert result.returncode == 0, result.stderr
     assert "random, actions of GANNO" in result.stdout
     text = (output_dir / "table.md").read_text()
@@ -88,14 +83,11 @@ def test_evaluation_runs_a_policy_on_another_network(folder, tmp_path):
     for left in ("table.md", "records.json", "comparison.png"):
         (output_dir / left).unlink()
     next((output_dir / "runs").iterdir()).unlink()
-    again = evaluation(*arguments)
-    assert again.returncode == 0, again.stderr
-    assert "6 runs, 5 of them made before" in again.stdout
+    evaluate.main(arguments)
+    assert "6 runs, 5 of them made before" in capsys.readouterr().out
     assert (output_dir / "table.md").read_text() == text
-    other = evaluation(*arguments, "greedy=true")
-    assert other.returncode == 1
-    assert "made otherwise (options.greedy: None there, True now)" in other.stderr
-    assert other.stderr.count("\n") == 1
+    message = refused(capsys, evaluate.main, *arguments, "greedy=true")
+    assert "made otherwise (options.greedy: None there, True now)" in message
 
 
 @pytest.mark.slow

@@ -1,6 +1,4 @@
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -8,6 +6,7 @@ from scipy import stats
 
 from systems import learning
 from systems.experiments import learning_curves
+from tests.systems.commands import refused
 
 UPDATES = 20
 
@@ -94,11 +93,10 @@ def test_bad_input():
         learning.compare({"a": ["nowhere"]})
 
 
-def test_the_command_says_what_is_wrong():
-    command = [sys.executable, "-m", "systems.learning", "runs={a: [nowhere]}"]
-    result = subprocess.run(command, capture_output=True, text=True)
-    assert result.returncode == 1
-    assert result.stderr.startswith("error: nowhere is no run's folder")
+@pytest.mark.usefixtures("in_process")
+def test_the_command_says_what_is_wrong(capsys):
+    message = refused(capsys, learning.main, "runs={a: [nowhere]}")
+    assert message.startswith("error: nowhere is no run's folder")
 
 
 def test_a_run_that_has_hardly_begun_is_refused(tmp_path):

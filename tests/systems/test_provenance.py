@@ -212,7 +212,7 @@ def test_where_actions_are_the_tables_random_agents_have_one_row(finished, tmp_p
 
 
 def test_titles_say_what_was_run(finished, tmp_path):
-    assert "Test accuracy (%) of cnn5 on digits" in (finished / "table.md").read_text()
+    assert "Test accuracy (%) of mlp on digits" in (finished / "table.md").read_text()
     folder = run(
         tmp_path / "out", "methods=[constant]", "seeds=[0]", "split=validation",
         "++env.network=cnn2", "learning_rates=[0.001]",

@@ -11,7 +11,7 @@ from systems.ppo.gae import sequence_starts
 from systems.ppo.normalisation import normalise_observations
 from systems.ppo.rec_mappo import joint_view
 from systems.ppo.registry import SYSTEMS
-from tests.systems.conftest import mesh_of, small_config
+from tests.systems.conftest import ONCE, mesh_of, small_config
 from tests.systems.test_returns import numpy_advantages
 from tests.toys import Recall
 
@@ -160,7 +160,7 @@ def test_statistics_of_observations_cover_the_rollout(learner):
 def test_two_devices_equal_one():
     curves, states = [], []
     for num_devices in (1, 2):
-        learner = rec_ippo.make_learner(Recall(), small_config(), mesh_of(num_devices))
+        learner = ONCE["rec_ippo"](Recall(), small_config(), mesh_of(num_devices))
         state = learner.init(KEY)
         curve = []
         for _ in range(5):

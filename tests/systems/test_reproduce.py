@@ -28,6 +28,7 @@ EXPERIMENTS = sorted(path.stem for path in (ROOT / "configs" / "experiment").glo
 SIZES = [
     *(f"++env.{k}={v}" for k, v in ARGUMENTS.items() if isinstance(v, (int, float))),
     "++env.dataset=digits",
+    "++env.network=mlp",
     "++env.network_options.width=0.125",
     "++train_on.dataset=digits",
     "++system.num_envs=2",
@@ -121,6 +122,7 @@ def test_shards_share_the_runs(finished, tmp_path, capsys):
 @pytest.mark.slow
 def test_a_killed_experiment_goes_on_and_its_records_are_the_same(finished, tmp_path):
     folder = tmp_path / "killed"
+    shutil.copytree(finished / "agents", folder / "agents")
     options = [*RUN, f"output_dir={folder}"]
     command = [sys.executable, "-m", "systems.reproduce", *options]
     process = subprocess.Popen(command, cwd=ROOT)

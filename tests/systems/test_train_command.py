@@ -7,6 +7,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import hydra
 import pytest
@@ -17,6 +18,7 @@ from ganno_env.registration import by_name
 from systems import train as command
 from systems.loggers import LOGGERS
 from systems.options.commands import TrainOptions
+from systems.training import loop as training
 from systems.utils.files import fresh_folder
 from tests.compilation import as_users_do
 
@@ -105,37 +107,30 @@ def test_documented_options_exist(arguments):
     assert set(compose(*single).loggers) <= set(LOGGERS)
 
 
-SWEEP = """
-import json, sys
-from types import SimpleNamespace
-from systems import train as command
-from systems.training import loop as training
+@pytest.mark.usefixtures("in_process")
+def test_a_sweep_gives_each_run_a_folder_and_reports_the_one_that_failed(
+    tmp_path, monkeypatch, capsys
+):
+    ran: list[tuple] = []
 
-def train(env, config, *, seed, output_dir, resume, **options):
-    print(json.dumps([seed, output_dir.name, resume]))
-    if seed == 1:
-        raise ValueError("seed 1 is no good")
-    (output_dir / "checkpoints").mkdir(parents=True, exist_ok=True)
-    return SimpleNamespace(stopped_by=None)
+    def train(env, config, *, seed, output_dir, resume, **options):
+        ran.append((seed, output_dir.name, resume))
+        if seed == 1:
+            raise ValueError("seed 1 is no good")
+        (output_dir / "checkpoints").mkdir(parents=True, exist_ok=True)
+        return SimpleNamespace(stopped_by=None)
 
-training.train = train
-command.main(sys.argv[1:])
-"""
-
-
-@pytest.mark.slow
-def test_a_sweep_gives_each_run_a_folder_and_reports_the_one_that_failed(tmp_path):
+    monkeypatch.setattr(training, "train", train)
     names = [f"digits_cnn2-rec_ippo-{number}" for number in (0, 1)]
     for resumed in (False, True):
-        done = subprocess.run(
-            [sys.executable, "-c", SWEEP, "-m", "seed=1,2", f"hydra.sweep.dir={tmp_path}"],
-            cwd=ROOT, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert done.returncode == 1
-        assert "error: run 0 (seed=1): seed 1 is no good\n" in done.stderr
-        assert "Traceback" not in done.stderr
-        ran = [json.loads(line) for line in done.stdout.splitlines()]
-        assert ran == [[1, names[0], False], [2, names[1], resumed]]
+        ran.clear()
+        with pytest.raises(SystemExit) as ended:
+            command.main(["-m", "seed=1,2", f"hydra.sweep.dir={tmp_path / 'sweep'}"])
+        assert ended.value.code == 1
+        _, errors = capsys.readouterr()
+        assert "error: run 0 (seed=1): seed 1 is no good\n" in errors
+        assert "Traceback" not in errors
+        assert ran == [(1, names[0], False), (2, names[1], resumed)]
 
 
 def test_runs_begun_at_once_get_folders_of_their_own(tmp_path):
@@ -171,7 +166,9 @@ def test_trains_and_resumes_on_digits(tmp_path):
     """Compiled as users compile, and as no other test is: what ships is run here too."""
     sizes = [
         "env=digits_cnn2", "scale=smoke", "network=mlp", "env.updates_per_step=2", "env.epochs=1",
-        "env.train_size=128", "system.rollout_length=8", "num_devices=1",
+        "env.train_size=128", "env.network_options={widths: [16]}", "system.rollout_length=8",
+        "system.actor_layers=[16]", "system.post_recurrent_layers=[16]",
+        "system.critic_layers=[16]", "num_devices=1",
     ]  # fmt: skip
     folder = tmp_path / "run"
     command = [sys.executable, "-m", "systems.train", *sizes, f"output_dir={folder}"]

@@ -126,7 +126,6 @@ def test_a_signal_ends_the_run_after_its_update_and_it_can_go_on(
 
 KILLED = f"""
 import sys, time
-import tests.conftest
 from pathlib import Path
 from systems.loggers import LOGGERS
 from tests.systems.short_runs import train_for
