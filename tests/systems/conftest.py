@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import pytest
 
+from ganno_env.evaluation import statistics
 from systems.ppo import rec_ippo
 from systems.ppo.config import PPOConfig
 from systems.ppo.mesh import make_mesh
@@ -36,6 +37,14 @@ def mesh_of(num_devices: int) -> jax.sharding.Mesh:
     if len(jax.devices()) < num_devices:
         pytest.skip(f"needs {num_devices} devices")
     return make_mesh(jax.devices(), num_devices)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def few_repetitions() -> Iterator[None]:
+    """Reports here are looked at for all but the bounds of their intervals, which take long."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(statistics, "REPETITIONS", 20)
+        yield
 
 
 class Once:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import re
 import time
@@ -27,7 +28,7 @@ from systems.experiments.outcome import Outcome
 from systems.experiments.reports import REPORTS, _schedule, _schedules, write_report
 from systems.experiments.run_store import records_as_json
 from systems.options.commands import ReproduceOptions
-from tests.small import small_env
+from tests.small import shared_env
 from tests.systems.test_reproduce import EXPERIMENTS, ROOT
 
 
@@ -47,6 +48,7 @@ def record(env, seed: int, every_step: bool) -> RunRecord:
     )
 
 
+@functools.cache
 def outcome(name: str, absent: frozenset[str] = frozenset()) -> Outcome:
     """An experiment whose runs are made up, but for methods that cannot be run."""
     with hydra.initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
@@ -55,7 +57,7 @@ def outcome(name: str, absent: frozenset[str] = frozenset()) -> Outcome:
         )
     options = ReproduceOptions.parse({**values, "name": name})
     experiment, agents = options.experiment, options.agents
-    env = small_env()
+    env = shared_env()
     experiment = experiment.titled(env.network.name, env.task.name)
     order, methods, unavailable = [], [], {}
     for text in experiment.methods:
