@@ -86,7 +86,7 @@ def test_a_rate_raised_shows_in_the_reward():
 
 
 def test_a_single_agent_moves_all_layers():
-    env = small_env(single_agent=True, features="global")
+    env = small_env(network="mlp", single_agent=True, features="global")
     assert env.num_agents == 1
     reset, step = compiled(env)
     state, timestep = reset(jax.random.PRNGKey(0))
@@ -102,10 +102,10 @@ def test_a_single_agent_moves_all_layers():
     "reward", ["accuracy", "accuracy_gain", "log_error_gain", "loss_gain", "loss_difference"]
 )
 def test_other_rewards(reward):
-    env = small_env(reward=reward)
+    env = small_env(network="mlp", reward=reward)
     reset, step = compiled(env)
     state, _ = reset(jax.random.PRNGKey(0))
-    after, timestep = step(state, actions_of(env, 7, 7))
+    after, timestep = step(state, actions_of(env, 7, 7, 7))
     before, now = state.metrics, after.metrics
     expected = {
         "accuracy": now.validation_accuracy,
@@ -121,7 +121,10 @@ def test_other_rewards(reward):
 
 
 def test_rates_stay_within_the_bounds_that_agents_are_given():
-    env = small_env(actions=["noop", "*1000", "/1000"], learning_rate=0.0, bounds=(1e-5, 0.03))
+    env = small_env(
+        network="mlp", network_options={"widths": [4]}, actions=["noop", "*1000", "/1000"],
+        learning_rate=0.0, bounds=(1e-5, 0.03),
+    )  # fmt: skip
     state, _ = compiled(env)[0](jax.random.PRNGKey(0))
     for actions, expected in (((0, 0), (1e-5, 1e-5)), ((0, 1), (1e-5, 1e-2)),
                               ((1, 1), (1e-2, 0.03)), ((2, 2), (1e-5, 3e-5))):  # fmt: skip

@@ -50,12 +50,12 @@ def test_it_acts_on_every_network(policy, network):
     policy.check_fits(env)
     state, timestep = jax.eval_shape(env.reset, jax.random.PRNGKey(0))
     observation = jax.tree.map(lambda x: jnp.ones(x.shape, x.dtype), timestep.observation)
-    _, action = policy.act(
-        policy.initial_hidden(env.num_agents), observation, True, jax.random.PRNGKey(0)
+    _, action = jax.jit(policy.act)(
+        policy.initial_hidden(env.num_agents), observation, jnp.array(True), jax.random.PRNGKey(0)
     )
     assert action.shape == (env.num_agents,)
     state = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), state)
-    rates = env.controls_after(state, action)["learning_rate"]
+    rates = jax.jit(env.controls_after)(state, action)["learning_rate"]
     assert bool(jnp.all((rates >= np.float32(LOWEST)) & (rates <= np.float32(HIGHEST))))
 
 
