@@ -5,7 +5,7 @@ rate of updates is of the same process, before and after the grid: steps of 4 en
 branches, as `benchmarks.inner_loop` has them. What is compiled is the same for few runs and for
 many, so it is measured apart, and the ratio is also told of table 1's 165 hand-made runs.
 
-Usage: python -m benchmarks.grid [--json] [--cpu-time] [--methods NAME ...] [--runs N] [--epochs N]
+Usage: python -m benchmarks.grid [--json] [--methods NAME ...] [--runs N] [--epochs N]
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import dataclasses
 import itertools
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from benchmarks import contenders
@@ -24,11 +24,11 @@ from benchmarks.measurement import machine
 from ganno_env import NetworkTraining, tasks
 from ganno_env.evaluation import GridRunner, RunSpec
 from ganno_env.evaluation.methods import Setting, make_method
+from ganno_env.evaluation.rollout import Step
 from systems.training.devices import configure
 from systems.utils.output import echo, make_console
 from systems.utils.strict_json import to_json
 
-Clock = Callable[[], float]
 RUNS_AT_ONCE = 4
 """As `scale=cpu` has it."""
 RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
@@ -54,20 +54,22 @@ def specs(env: NetworkTraining, methods: Sequence[str], runs: int) -> list[RunSp
     ]
 
 
-def run_grid(env: NetworkTraining, grid: Sequence[RunSpec], clock: Clock) -> dict[str, float]:
-    """The grid's seconds, and how many of them its groups' first steps took, which compile."""
+def run_grid(env: NetworkTraining, grid: Sequence[RunSpec]) -> dict[str, float]:
+    """The grid's seconds, and how many of them devices waited for compilation."""
     runner = GridRunner(env, runs_at_once=RUNS_AT_ONCE)
-    batches = runner.plan(grid)
-    loads = [batch.load for batch in batches for _ in range(env.time_limit)]
-    firsts = [step == 0 and b.is_first for b in batches for step in range(env.time_limit)]
-    times = [clock()]
-    for _ in runner.iterate(grid, lambda: times.append(clock())):
+    steps: list[Step] = []
+    begun = time.perf_counter()
+    for _ in runner.iterate(grid, steps.append):
         pass
-    took = [after - before for before, after in itertools.pairwise(times)]
-    later = [(s, load) for s, load, first in zip(took, loads, firsts, strict=True) if not first]
-    pace = sum(s for s, _ in later) / sum(load for _, load in later)
-    waits = [s - load * pace for s, load, first in zip(took, loads, firsts, strict=True) if first]
-    return {"seconds": times[-1] - times[0], "compilation": sum(waits), "groups": len(waits)}
+    seconds = time.perf_counter() - begun
+    later = [(step.seconds, len(step.batch.numbers)) for step in steps if not step.compiled]
+    pace = sum(took for took, _ in later) / sum(runs for _, runs in later)
+    waits = [s.seconds - len(s.batch.numbers) * pace for s in steps if s.compiled]
+    return {
+        "seconds": seconds,
+        "compilation": sum(waits) / runner.num_devices,
+        "groups": len({step.batch.group for step in steps}),
+    }
 
 
 def ratios(grid: dict[str, float], updates: int, num_runs: int, rate: float) -> dict[str, float]:
@@ -83,20 +85,20 @@ def ratios(grid: dict[str, float], updates: int, num_runs: int, rate: float) -> 
     }
 
 
-def measure(env: NetworkTraining, grid: Sequence[RunSpec], rounds: int, clock: Clock) -> dict:
-    """All figures, in seconds of `clock`."""
+def measure(env: NetworkTraining, grid: Sequence[RunSpec], rounds: int) -> dict[str, float]:
+    """All figures."""
     contender = contenders.environment(env.replace(reward="accuracy_difference"), configure())
     contender.run()
 
     def rates() -> list[float]:
-        times = [clock()]
+        times = [time.perf_counter()]
         for _ in range(rounds):
             contender.run()
-            times.append(clock())
+            times.append(time.perf_counter())
         return [contender.num_updates / (b - a) for a, b in itertools.pairwise(times)]
 
     before = rates()
-    took = run_grid(env, grid, clock)
+    took = run_grid(env, grid)
     rate = statistics.median([*before, *rates()])
     updates = len(grid) * env.time_limit * env.updates_per_step
     return took | ratios(took, updates, len(grid), rate) | {
@@ -108,9 +110,6 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--json", action="store_true", help="print JSON for machines")
-    parser.add_argument(
-        "--cpu-time", action="store_true", help="processor time, where others use the machine too"
-    )
     parser.add_argument("--methods", nargs="+", default=["constant", "lamb"], metavar="NAME")
     parser.add_argument("--runs", type=int, default=6, help="of each method")
     parser.add_argument("--epochs", type=float, default=20.0, help="of each run")
@@ -119,8 +118,7 @@ def main() -> None:
     configure(num_envs=NUM_ENVS)
     env = environment(arguments.epochs)
     grid = specs(env, arguments.methods, arguments.runs)
-    clock = time.process_time if arguments.cpu_time else time.perf_counter
-    figures: dict[str, Any] = measure(env, grid, arguments.rounds, clock)
+    figures: dict[str, Any] = measure(env, grid, arguments.rounds)
     if arguments.json:
         echo(to_json(figures | {"machine": machine()}, indent=2))
         return

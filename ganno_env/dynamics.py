@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,37 +12,56 @@ from jaxtyping import Array, Float
 
 from ganno_env.actions import JointActions
 from ganno_env.config import TaskConfig
-from ganno_env.inner import InnerLoop, example_indices
+from ganno_env.inner import InitialNetwork, InnerLoop, example_indices
 from ganno_env.observations import FeatureContext
 from ganno_env.types import Controls, Metrics, PRNGKey, State
+
+
+class Keys(NamedTuple):
+    """What an episode's key is split into: of the state, the order of the data, the weights."""
+
+    state: PRNGKey
+    data: PRNGKey
+    network: PRNGKey
+
+    @classmethod
+    def of(cls, key: PRNGKey) -> Keys:
+        """The keys of an episode."""
+        return cls(*jax.random.split(key, 3))
 
 
 def initial_state(
     inner: InnerLoop,
     config: TaskConfig,
-    key: PRNGKey,
+    keys: Keys,
     initial: dict[str, Float[Array, ""]],
     num_agents: int,
+    network: InitialNetwork,
+    measured: bool,
 ) -> State:
-    """The state before any update, with a fresh network and data order.
+    """The state before any update.
 
     Args:
         inner: the loop that trains.
         config: its sizes.
-        key: chooses the network's initial weights and the order of the data.
+        keys: of the episode.
         initial: each control's value in all layers, by name.
         num_agents: how many act.
+        network: a fresh one.
+        measured: whether it shows what a first batch would have, or zeros.
     """
-    state_key, data_key, network_key = jax.random.split(key, 3)
     controls = {name: jnp.full((len(inner.layer_names),), x) for name, x in initial.items()}
-    network = inner.init(network_key)
-    num_examples = config.task.data.train.size
-    indices = example_indices(data_key, jnp.uint32(0), config.batch_size, num_examples)
-    metrics, statistics = inner.initial_metrics(network, controls, indices)
+    state = inner.begin(network)
+    if measured:
+        num_examples = config.task.data.train.size
+        indices = example_indices(keys.data, jnp.uint32(0), config.batch_size, num_examples)
+        metrics, statistics = inner.initial_metrics(state, controls, indices)
+    else:
+        metrics, statistics = inner.no_metrics()
     return State(
-        key=state_key,
-        data_key=data_key,
-        inner=network,
+        key=keys.state,
+        data_key=keys.data,
+        inner=state,
         controls=controls,
         initial_controls=initial,
         previous_action=jnp.zeros((num_agents,), jnp.int32),

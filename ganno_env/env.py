@@ -32,8 +32,8 @@ from ganno_env.config import (
 )
 from ganno_env.controls import CONTROLS, LEARNING_RATE, WEIGHT_DECAY, complete, sample_all
 from ganno_env.controls.initial import initial_ranges, present
-from ganno_env.dynamics import advance, feature_context, hold, initial_state
-from ganno_env.inner import InnerLoop
+from ganno_env.dynamics import Keys, advance, feature_context, hold, initial_state
+from ganno_env.inner import InitialNetwork, InnerLoop
 from ganno_env.optimisers import OptimiserOption
 from ganno_env.registry import NameIn
 from ganno_env.rewards import REWARDS, Reward
@@ -212,10 +212,35 @@ class NetworkTraining(jumanji.Environment[State, specs.MultiDiscreteArray, Obser
             initial: controls' values in all layers, by name. Those that are not here are sampled,
                 by the key alone.
         """
-        initial = complete(jax.random.fold_in(key, 1), self.initial_ranges, initial)
-        state = initial_state(self.inner, self.training, key, initial, self.num_agents)
-        state = self.bounded(state)
+        state = self.begin(key, initial, self.initial_network(key))
         return state, self.observe(state)
+
+    def initial_network(self, key: PRNGKey) -> InitialNetwork:
+        """The network that an episode begins with: weights and state by its key alone."""
+        return self.network.init(Keys.of(key).network)
+
+    def begin(
+        self,
+        key: PRNGKey,
+        initial: Mapping[str, Float[Array, ""] | float],
+        network: InitialNetwork,
+        measured: bool = True,
+    ) -> State:
+        """An episode's first state, with a network that is there already.
+
+        Args:
+            key: chooses the order of the data.
+            initial: see `reset_from`.
+            network: see `initial_network`.
+            measured: whether it shows what a first batch would have. Those who do not look at the
+                state before its first step can do without: it has zeros there.
+        """
+        initial = complete(jax.random.fold_in(key, 1), self.initial_ranges, initial)
+        return self.bounded(
+            initial_state(
+                self.inner, self.training, Keys.of(key), initial, self.num_agents, network, measured
+            )
+        )
 
     def step(
         self, state: State, action: Int[Array, " agents"]

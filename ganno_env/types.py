@@ -267,7 +267,7 @@ class RunRecord:
         actions: each agent's, 0 where the controller takes none.
         train_loss, train_accuracy, validation_loss, validation_accuracy: see `Metrics`.
         test_accuracy: on the official test split, after each step (M = T) or the last (M = 1).
-        seconds: the run's share of the time that it and those beside it took, compilation included.
+        seconds: the run's share of its device's time, compilation included.
         others: the task's further metrics on the validation split, by name.
     """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,7 @@ from jaxtyping import Array, Bool, Float, Int
 from jumanji.types import TimeStep
 
 from ganno_env.env import NetworkTraining
-from ganno_env.schedules import SCHEDULES
+from ganno_env.schedules import SCHEDULES, ScheduleBuilder
 from ganno_env.types import Observation, PRNGKey
 
 Carry = Any
@@ -44,13 +45,18 @@ def schedule_controller(name: str) -> Controller:
     builder = SCHEDULES[name]
 
     def begin(env: NetworkTraining, rate: float) -> Float[Array, "T tau"]:
-        num_updates = env.time_limit * env.updates_per_step
-        # Optax divides integers and raises floats to them, whatever the user has set.
-        with jax.numpy_dtype_promotion("standard"):
-            rates = jax.vmap(builder(rate, num_updates))(jnp.arange(num_updates))
-        return jnp.asarray(rates, jnp.float32).reshape(env.time_limit, env.updates_per_step)
+        rates = _rates(builder, rate, env.time_limit * env.updates_per_step)
+        return rates.reshape(env.time_limit, env.updates_per_step)
 
     return Controller(name=name, begin=begin, decide=_look_up, schedules=True)
+
+
+@functools.lru_cache(maxsize=256)  # many runs of a grid have the same
+def _rates(builder: ScheduleBuilder, rate: float, num_updates: int) -> Float[Array, " updates"]:
+    # Optax divides integers and raises floats to them, whatever the user has set.
+    with jax.numpy_dtype_promotion("standard"):
+        rates = jax.vmap(builder(rate, num_updates))(jnp.arange(num_updates))
+    return jnp.asarray(rates, jnp.float32)
 
 
 def _look_up(

@@ -49,8 +49,10 @@ def define(method: Method, env: NetworkTraining) -> dict[str, Any]:
     """
     # Methods that change nothing share the environment, and with it what was compiled for it.
     changed = method.variant.of(env)
+    # A schedule looks at no more than the time, and need not be tried with each optimiser.
+    looked_at = env if method.controller.schedules else changed
     tried = {
-        "controller": lambda: _digest(_decisions(method.controller, changed)),
+        "controller": lambda: _digest(_decisions(method.controller, looked_at)),
         "optimiser": lambda: _updates(changed.optimiser),
     }
     found = {name: trial() for name, trial in tried.items() if name not in method.stated}
@@ -91,6 +93,7 @@ def _decide(
     return decide(env, carry, env.observe(state), key)
 
 
+@functools.lru_cache(maxsize=4 * MOST_STEPS)
 def _made_up_state(env: NetworkTraining, step: int) -> State:
     """A state as of `step`, of the right shapes, whose small numbers are arbitrary."""
     random = np.random.default_rng(step)
@@ -113,7 +116,7 @@ def _state_shapes(env: NetworkTraining) -> Any:
     return jax.eval_shape(lambda key: env.reset_from(key, initial)[0], jax.random.PRNGKey(0))
 
 
-@functools.lru_cache(maxsize=16)
+@functools.lru_cache(maxsize=64)
 def _updates(optimiser: Optimiser) -> str:
     """A digest of what an optimiser makes of made-up gradients of many scales.
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from ganno_env.config import InterfaceConfig
@@ -75,57 +76,71 @@ class Group(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Runs that are made together, and end together.
+    """Runs that are made together on one device, and end together.
 
     Attributes:
         group: what they have in common.
         numbers: their places among the specs.
-        num_devices: on how many devices.
-        runs_per_device: for how many its programs are compiled; the last batch of a group may have
-            fewer.
-        is_first: whether it is the first of its group, which compiles.
+        size: for how many its programs are compiled; the last batch of a group may have fewer.
     """
 
     group: Group
     numbers: tuple[int, ...]
-    num_devices: int
-    runs_per_device: int
-    is_first: bool
-
-    @property
-    def size(self) -> int:
-        """How many places for runs there are, on all devices."""
-        return self.num_devices * self.runs_per_device
-
-    @property
-    def places(self) -> list[int]:
-        """Each run's: devices take turns, so that none has two runs more than another."""
-        return [
-            (i % self.num_devices) * self.runs_per_device + i // self.num_devices
-            for i in range(len(self.numbers))
-        ]
-
-    @property
-    def load(self) -> int:
-        """How many runs the busiest device has."""
-        return -(-len(self.numbers) // self.num_devices)
+    size: int
 
 
 def plan(specs: Sequence[RunSpec], runs_at_once: int | None, num_devices: int) -> list[Batch]:
     """The batches in which runs are made, in order.
 
     Each group's first comes before all others, so that what all groups take is known early.
+
+    Args:
+        specs: the runs.
+        runs_at_once: how many may be under way, on all devices together; all of a group, if None.
+        num_devices: on how many devices batches are made.
     """
     groups: dict[Group, list[int]] = {}
     for number, spec in enumerate(specs):
         group = Group(spec.variant, spec.controller.decide, spec.controller.schedules)
         groups.setdefault(group, []).append(number)
-    batches: list[Batch] = []
+    first: list[Batch] = []
+    others: list[Batch] = []
     for group, numbers in groups.items():
-        size = min(runs_at_once or len(numbers), len(numbers))
-        devices = min(size, num_devices)
-        batches += [
-            Batch(group, tuple(numbers[i : i + size]), devices, -(-size // devices), i == 0)
-            for i in range(0, len(numbers), size)
+        size = -(-min(runs_at_once or len(numbers), len(numbers)) // num_devices)
+        batches = [
+            Batch(group, tuple(numbers[i : i + size]), size) for i in range(0, len(numbers), size)
         ]
-    return sorted(batches, key=lambda batch: not batch.is_first)
+        first += batches[:1]
+        others += batches[1:]
+    return [*first, *others]
+
+
+class Work:
+    """Batches that several devices take from, each what is best for it to take next.
+
+    That is the first batch of a group that is not begun, else one of a group whose programs the
+    device has, else one of the group with the most batches left. May be shared by threads.
+
+    Args:
+        batches: in order, each group's first before all others.
+    """
+
+    def __init__(self, batches: Sequence[Batch]) -> None:
+        self._lock = threading.Lock()
+        self._left: dict[Group, list[Batch]] = {}
+        for batch in batches:
+            self._left.setdefault(batch.group, []).append(batch)
+        self._untouched = list(self._left)
+
+    def take(self, compiled: Collection[Group]) -> Batch | None:
+        """The next batch for a device that has the programs of these groups; None at the end."""
+        with self._lock:
+            left = [group for group, batches in self._left.items() if batches]
+            if not left:
+                return None
+            own = [group for group in left if group in compiled]
+            if self._untouched:
+                group = self._untouched.pop(0)
+            else:
+                group = max(own or left, key=lambda group: len(self._left[group]))
+            return self._left[group].pop(0)

@@ -14,20 +14,29 @@ from ganno_env.controls import LEARNING_RATE, WEIGHT_DECAY
 from ganno_env.dynamics import advance
 from ganno_env.env import NetworkTraining
 from ganno_env.evaluation.controller import Carry, Decide
+from ganno_env.inner import InitialNetwork
 from ganno_env.inner.replicas import replicated
-from ganno_env.types import PRNGKey, State
+from ganno_env.types import NetworkState, Params, PRNGKey, State
+
+
+def initialise(env: NetworkTraining, key: PRNGKey) -> InitialNetwork:
+    """A run's network: the program that is slow to compile, and no business of optimisers."""
+    return env.initial_network(jax.random.split(key)[0])
 
 
 def begin(
     env: NetworkTraining,
+    measured: bool,
+    network: InitialNetwork,
     key: PRNGKey,
     learning_rate: Float[Array, ""],
     weight_decay: Float[Array, ""],
 ) -> tuple[State, PRNGKey]:
-    """A run's first state, and a key for each of its steps."""
+    """A run's first state, and a key for each of its steps; measured, if somebody looks at it."""
     begin_key, key = jax.random.split(key)
     initial = {LEARNING_RATE.name: learning_rate, WEIGHT_DECAY.name: weight_decay}
-    return env.reset_from(begin_key, initial)[0], jax.random.split(key, env.time_limit)
+    state = env.begin(begin_key, initial, network, measured)
+    return state, jax.random.split(key, env.time_limit)
 
 
 def choose(
@@ -72,6 +81,11 @@ def train(
     return dataclasses.replace(state, previous_action=taken), row
 
 
-def test(env: NetworkTraining, state: State) -> Float[Array, ""]:
-    """A run's accuracy on the test split."""
-    return env.inner.evaluate(state.inner, env.task.data.test)[1]["accuracy"]
+def evaluated(env: NetworkTraining, state: State) -> tuple[Params, NetworkState]:
+    """A run's network as it is evaluated."""
+    return env.inner.evaluation_params(state.inner), state.inner.network_state
+
+
+def test(env: NetworkTraining, network: tuple[Params, NetworkState]) -> Float[Array, ""]:
+    """A network's accuracy on the test split, whatever optimiser it is of."""
+    return env.inner.evaluate(*network, env.task.data.test)[1]["accuracy"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -27,6 +27,9 @@ from ganno_env.types import (
     PRNGKey,
     Task,
 )
+
+InitialNetwork: TypeAlias = tuple[Params, NetworkState]
+"""What `Network.init` makes of a key."""
 
 
 class Gradient(NamedTuple):
@@ -58,7 +61,11 @@ class InnerLoop:
 
     def init(self, key: PRNGKey) -> InnerState:
         """A freshly initialised network with no update made."""
-        params, network_state = self.network.init(key)
+        return self.begin(self.network.init(key))
+
+    def begin(self, network: InitialNetwork) -> InnerState:
+        """A network before its first update."""
+        params, network_state = network
         zeros = jnp.zeros((len(self.layer_names),), jnp.float32)
         direction = self._direction({control.name: zeros for control in self.controls})
         return InnerState(
@@ -67,6 +74,14 @@ class InnerLoop:
             optimiser_state=direction.init(params),
             num_updates=jnp.int32(0),
         )
+
+    def no_metrics(self) -> tuple[Metrics, LayerStatistics]:
+        """Zeros in the place of `initial_metrics`, for those who do not look."""
+        zero, zeros = jnp.float32(0), jnp.zeros((len(self.layer_names),), jnp.float32)
+        others = {name: zero for name in self.task.metrics if name != "accuracy"}
+        metrics = {field.name: zero for field in dataclasses.fields(Metrics)} | {"others": others}
+        statistics = {field.name: zeros for field in dataclasses.fields(LayerStatistics)}
+        return Metrics(**metrics), LayerStatistics(**statistics)
 
     def initial_metrics(
         self, state: InnerState, controls: Controls, indices: Int[Array, " B"]
@@ -89,15 +104,31 @@ class InnerLoop:
         """
         return replicated(self._step)(state, controls, indices)
 
-    def evaluate(self, state: InnerState, split: Batch) -> tuple[Array, dict[str, Array]]:
-        """Mean loss and metrics on `split`, such as the test split."""
-        return replicated(lambda state: self.evaluate_once(state, split))(state)
+    def evaluate(
+        self, params: Params, network_state: NetworkState, split: Batch
+    ) -> tuple[Array, dict[str, Array]]:
+        """Mean loss and metrics on `split`, such as the test split.
+
+        Args:
+            params: those that the network is evaluated with, `evaluation_params`.
+            network_state: its running statistics.
+            split: the examples.
+        """
+
+        def of_one(params: Params, network_state: NetworkState) -> Any:
+            return evaluate(params, self.network, network_state, self.task, split)
+
+        return replicated(of_one)(params, network_state)
 
     def evaluate_once(self, state: InnerState, split: Batch) -> tuple[Array, dict[str, Array]]:
         """`evaluate` of a single network, whatever `jax.vmap` should make of it."""
-        own = own_state(self.optimiser, self.controls, state.optimiser_state)
-        params = self.optimiser.evaluation_params(own, state.params)
+        params = self.evaluation_params(state)
         return evaluate(params, self.network, state.network_state, self.task, split)
+
+    def evaluation_params(self, state: InnerState) -> Params:
+        """The parameters that the network is evaluated with: usually those in training."""
+        own = own_state(self.optimiser, self.controls, state.optimiser_state)
+        return self.optimiser.evaluation_params(own, state.params)
 
     def _initial_metrics(
         self, state: InnerState, controls: Controls, indices: Int[Array, " B"]

@@ -63,13 +63,16 @@ def build(choice: str | Mapping[str, Any] | Optimiser) -> Optimiser:
     if "name" not in options:
         raise ValueError(f"an optimiser needs a name, one of {', '.join(OPTIMISERS)}")
     name = options.pop("name")
-    checked = Arguments.of(OPTIMISERS[name]).check(options, "optimiser.")
-    return _built(name, tuple(sorted(checked.items())))
+    builder = OPTIMISERS[name]
+    checked = Arguments.of(builder).check(options, "optimiser.")
+    return _built(builder, name, tuple(sorted(checked.items())))
 
 
 @functools.lru_cache(maxsize=64)
-def _built(name: str, options: tuple[tuple[str, Any], ...]) -> Optimiser:
-    made = OPTIMISERS[name](**dict(options))
+def _built(
+    builder: Callable[..., Optimiser], name: str, options: tuple[tuple[str, Any], ...]
+) -> Optimiser:
+    made = builder(**dict(options))
     return dataclasses.replace(made, options={"name": name, **dict(options)})
 
 

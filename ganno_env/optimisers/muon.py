@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import jax
+import numpy as np
 import optax
 
 from ganno.options import Count
@@ -14,6 +15,8 @@ from ganno_env.optimisers.standard import Decay
 
 KERNEL = "kernel"
 """How the names of layers' matrices end."""
+COEFFICIENTS = tuple(np.array([3.4445, -4.7750, 2.0315], np.float32))
+"""Of Newton-Schulz, Jordan's; as numbers of Python's, optax would keep them in 64 bits."""
 RMS = 0.2
 """The root mean square of its updates: Adam's, so that both take rates of one size (Liu et al.,
 "Muon is Scalable for LLM Training", 2025)."""
@@ -33,6 +36,7 @@ def muon(momentum: Decay = 0.95, num_iterations: Count = 5) -> Optimiser:
         return ascent(
             optax.contrib.muon(
                 1.0,
+                ns_coeffs=COEFFICIENTS,
                 beta=momentum,
                 ns_steps=num_iterations,
                 consistent_rms=RMS,

@@ -10,6 +10,8 @@ from rich.console import Console
 from ganno_env import NetworkTraining
 from ganno_env.evaluation import GridRunner, Method, define
 from ganno_env.evaluation.methods import Listed
+from ganno_env.evaluation.planning import Batch
+from ganno_env.evaluation.rollout import Step
 from ganno_env.types import RunRecord
 from systems.experiments.outcome import Outcome
 from systems.experiments.reports import write_report
@@ -129,16 +131,25 @@ def make_missing_runs(
     console.print(
         f"{experiment.name}: {len(mine)} runs" + (f", {kept} of them made before" if kept else "")
     )
-    units = [
-        Unit(batch.group.variant.training(runner.env), batch.load, batch.is_first and step == 0)
-        for batch in runner.plan(specs)
-        for step in range(runner.env.time_limit)
-    ]
-    with ProgressReporter(console, units, len(specs)) as progress:
-        for number, record in runner.iterate(specs, progress.unit_done):
+    batches = runner.plan(specs)
+    units = [_unit(runner, batch, False) for batch in batches for _ in range(runner.env.time_limit)]
+    compilations = len({batch.group for batch in batches})
+    with ProgressReporter(
+        console, units, len(specs), workers=runner.num_devices, compilations=compilations
+    ) as progress:
+
+        def after_step(step: Step) -> None:
+            progress.unit_took(_unit(runner, step.batch, step.compiled), step.seconds)
+
+        for number, record in runner.iterate(specs, after_step):
             key = missing[number]
             store.save(key, listed[key.method], definitions[key.method], record)
             progress.run_done(key.method)
+
+
+def _unit(runner: GridRunner, batch: Batch, compiles: bool) -> Unit:
+    """A step of a batch: what trains alike takes as long for each run."""
+    return Unit(batch.group.variant.training(runner.env), len(batch.numbers), compiles)
 
 
 class Gathered(NamedTuple):

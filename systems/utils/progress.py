@@ -49,27 +49,40 @@ class TimeLeft:
     Args:
         units: all of them, in order.
         clock: the time, in seconds.
+        workers: how many work on them side by side, at most.
+        compilations: how many of them compile, where the units do not say so beforehand.
     """
 
-    def __init__(self, units: Sequence[Unit], clock: Clock = time.monotonic) -> None:
+    def __init__(
+        self,
+        units: Sequence[Unit],
+        clock: Clock = time.monotonic,
+        *,
+        workers: int = 1,
+        compilations: int = 0,
+    ) -> None:
         self._clock = clock
+        self._workers = workers
         self._units = iter(units)
         self._left: dict[Hashable, float] = {}
         for unit in units:
             self._left[unit.kind] = self._left.get(unit.kind, 0.0) + unit.size
-        self._compilations_left = sum(unit.compiles for unit in units)
+        self._compilations_left = compilations or sum(unit.compiles for unit in units)
         self._compiled: list[tuple[Hashable, _Spent]] = []
         self._worked: dict[Hashable, _Spent] = {}
         self._last = clock()
 
     def done(self) -> None:
-        """Takes note that the next unit is done."""
-        unit, now = next(self._units), self._clock()
-        spent = _Spent(now - self._last, unit.size)
-        self._last = now
+        """Takes note that the next unit is done, for which all the time since the last one went."""
+        self.took(next(self._units), self._clock() - self._last)
+
+    def took(self, unit: Unit, seconds: float) -> None:
+        """Takes note that a worker is done with a unit, which it took so long for."""
+        spent = _Spent(seconds, unit.size)
+        self._last = self._clock()
         self._left[unit.kind] -= unit.size
         if unit.compiles:
-            self._compilations_left -= 1
+            self._compilations_left = max(0, self._compilations_left - 1)
             self._compiled.append((unit.kind, spent))
         else:
             self._worked[unit.kind] = self._worked.get(unit.kind, NOTHING).plus(spent)
@@ -83,7 +96,7 @@ class TimeLeft:
             return None
         rest = sum(size * self._pace(kind) for kind, size in left.items())
         rest += self._compilations_left * self._compilation()
-        return max(0.0, rest - (self._clock() - self._last))
+        return max(0.0, rest / self._workers - (self._clock() - self._last))
 
     def __str__(self) -> str:
         seconds = self.seconds()
@@ -153,14 +166,22 @@ class ProgressReporter:
         units: the work, in the order in which it is done.
         runs: how many runs it makes.
         clock: the time, in seconds.
+        workers, compilations: see `TimeLeft`.
     """
 
     def __init__(
-        self, console: Console, units: Sequence[Unit], runs: int, clock: Clock = time.monotonic
+        self,
+        console: Console,
+        units: Sequence[Unit],
+        runs: int,
+        clock: Clock = time.monotonic,
+        *,
+        workers: int = 1,
+        compilations: int = 0,
     ) -> None:
         self._console = console
         self._clock = clock
-        self._left = TimeLeft(units, clock)
+        self._left = TimeLeft(units, clock, workers=workers, compilations=compilations)
         self._total = runs
         self._count = 0
         self._latest = ""
@@ -175,9 +196,9 @@ class ProgressReporter:
     def __exit__(self, *error: object) -> None:
         self._bar.stop()
 
-    def unit_done(self) -> None:
-        """Takes note that the next unit of work is done."""
-        self._left.done()
+    def unit_took(self, unit: Unit, seconds: float) -> None:
+        """Takes note that a unit of work is done, and how long its worker took."""
+        self._left.took(unit, seconds)
         if self._clock() - self._last_line >= SECONDS_BETWEEN_LINES:
             self._print_line()
 

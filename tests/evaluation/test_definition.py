@@ -80,6 +80,7 @@ def test_every_method_is_defined_in_json_and_alike_each_time(env):
 def test_a_schedules_constants_are_part_of_it(module, constant, value, name, env, monkeypatch):
     before = define(make_method(name, Setting(env)), env)
     monkeypatch.setattr(module, constant, value)
+    controllers._rates.cache_clear()
     after = define(make_method(name, Setting(env)), env)
     assert before["controller"] != after["controller"]
     assert before["optimiser"] == after["optimiser"]

@@ -108,6 +108,18 @@ def test_what_is_not_known_of_a_kind_is_as_with_the_others():
     assert left.seconds() == pytest.approx(2 * 5.0 + 30.0 + 4 * 5.0)
 
 
+def test_workers_share_what_is_left():
+    clock = Clock()
+    left = TimeLeft([Unit("a", 2)] * 10, clock, workers=2, compilations=2)
+    for _ in range(2):  # two workers, side by side: compilation, then work
+        left.took(Unit("a", 2, compiles=True), 30.0)
+    clock.now += 30.0
+    assert left.seconds() is None
+    left.took(Unit("a", 2), 4.0)
+    left.took(Unit("a", 2), 4.0)
+    assert left.seconds() == pytest.approx(6 * 4.0 / 2)
+
+
 def told(units, took, runs, **options):
     """What is printed, line by line, if so many runs end with each unit."""
     out, clock = io.StringIO(), Clock()
@@ -115,7 +127,7 @@ def told(units, took, runs, **options):
     with ProgressReporter(console, units, sum(runs), clock) as reporter:
         for unit, seconds, ending in zip(units, took, runs, strict=True):
             clock.now += seconds
-            reporter.unit_done()
+            reporter.unit_took(unit, seconds)
             for _ in range(ending):
                 reporter.run_done(f"row {unit.kind}")
     return out.getvalue().splitlines()

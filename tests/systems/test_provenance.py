@@ -45,7 +45,7 @@ def made_up():
         yield
 
 
-def made_up_runs(numbers, runner, batch, specs):
+def made_up_runs(numbers, runner, device, batch, specs):
     env = batch.group.variant.of(runner.env)
     generator = np.random.default_rng(next(numbers))
     size = batch.size
