@@ -17,6 +17,7 @@ import numpy as np
 import optax
 import pytest
 
+from ganno_env import optimisers
 from ganno_env.evaluation import GridRunner
 from ganno_env.optimisers import OPTIMISERS, Optimiser
 from systems import reproduce as command
@@ -144,6 +145,7 @@ def test_a_method_whose_code_changed_is_made_anew(finished, tmp_path, monkeypatc
     before = records(folder)
     lion = Optimiser(lambda hyperparameters: optax.scale_by_lion(b1=0.5))
     monkeypatch.setitem(OPTIMISERS._members, "lion", lambda: lion)
+    monkeypatch.setattr(optimisers, "_built", optimisers._built.__wrapped__)
     run(folder)
     said = capsys.readouterr().out
     assert "12 runs, 8 of them made before" in said
