@@ -29,8 +29,9 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("ganno")
 
 LONGEST = (
-    "test_demo", "test_reproduce", "test_processes", "test_dynamics", "test_jumanji_wrappers",
-    "test_registration", "test_switches", "test_contracts", "test_train_command",
+    "test_dynamics", "test_processes", "test_train_command", "test_demo", "test_reproduce",
+    "test_contracts", "test_rec_ippo", "test_jumanji_wrappers", "test_registration",
+    "test_switches", "test_provenance", "test_reports",
 )  # fmt: skip
 """Files that take long, the longest first: begun last, they would leave a core idle."""
 

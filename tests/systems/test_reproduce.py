@@ -31,6 +31,9 @@ SIZES = [
     "++env.network=mlp",
     "++env.network_options.width=0.125",
     "++train_on.dataset=digits",
+    "++system.actor_layers=[16]",
+    "++system.post_recurrent_layers=[16]",
+    "++system.critic_layers=[16]",
     "++system.num_envs=2",
     "++system.rollout_length=16",
     "++system.num_minibatches=2",
@@ -157,7 +160,7 @@ def test_a_training_that_was_interrupted_is_finished(finished, tmp_path, checkpo
     ("overrides", "message"),
     [
         (["methods=[constnt]"], "unknown method 'constnt'.*and agents: ganno"),
-        (["methods=[lion@x]"], "write NAME@DECAY"),
+        (["methods=[lion@x]"], "write NAME, NAME@DECAY"),
         (["methods=[]"], "methods=.*without repetition"),
         (["learning_rates=[2]"], r"learning_rates=\[2\]; .*numbers from 0 to 1"),
         (["seeds=[-1]"], r"seeds=\[-1\]; .*whole numbers from 0"),
