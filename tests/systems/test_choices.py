@@ -111,6 +111,8 @@ def test_a_module_of_ones_own_is_trained_with(tmp_path):
             "system=own_system", "env.reward=own_reward", "env.features=[own_feature,progress]",
             *TINY, "env.updates_per_step=2", "system.rollout_length=8", "num_devices=1",
             "system.total_timesteps=32", "env.network_options.widths=[4]",
+            "system.actor_layers=[16]", "system.post_recurrent_layers=[16]",
+            "system.critic_layers=[16]",
         ],
         capture_output=True, text=True, cwd=tmp_path, check=False,
         env=os.environ | {"PYTHONPATH": str(ROOT)},

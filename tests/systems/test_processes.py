@@ -32,7 +32,10 @@ ENVIRONMENT = (
     "env.batch_size=16", "env.updates_per_step=2", "env.epochs=1",
     "env.features=learning_rate_only", "env.reward=accuracy_gain",
 )  # fmt: skip
-SYSTEM = {"total_timesteps": 64, "rollout_length": 8, "num_envs": 4}
+SYSTEM = {
+    "total_timesteps": 64, "rollout_length": 8, "num_envs": 4, "actor_layers": [16],
+    "post_recurrent_layers": [16], "critic_layers": [16],
+}  # fmt: skip
 
 
 def start(*command: str) -> subprocess.Popen[str]:
