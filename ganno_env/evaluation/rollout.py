@@ -27,7 +27,7 @@ AHEAD = 2
 QUICK_TO_COMPILE = {"xla_backend_optimization_level": 1}
 """For programs that run for a moment: on a CPU, random numbers alone take LLVM's higher levels
 seconds for each array that is drawn (`docs/performance.md`)."""
-BRIEF = 1_000
+BRIEF = 150
 """Gradient updates of a run that ends before LLVM's usual work would have paid."""
 QUICKEST_TO_COMPILE = {
     "xla_backend_optimization_level": 0,
@@ -135,7 +135,6 @@ class GridRunner:
         under_way: deque[_Made] = deque()
         while (batch := work.take(compiled)) is not None:
             compiles = batch.group not in compiled
-            compiled.add(batch.group)
             # While programs are compiled nothing is under way that would seem to be slow.
             ahead = 0 if compiles else AHEAD
             yield from _wait(under_way, ahead)
@@ -144,6 +143,7 @@ class GridRunner:
                 rows = [*rows, row]
                 under_way.append(_Made(batch, compiles and len(rows) == 1, rows))
                 yield from _wait(under_way, ahead)
+            compiled.add(batch.group)
         yield from _wait(under_way, 0)
 
     def _episodes(
@@ -169,7 +169,8 @@ class GridRunner:
 
         is_run, carry, start = jax.device_put(_beginnings(env, batch, specs), device)
         state, keys = begin(initialise(start[0]), *start)
-        test(state)  # compiled now: the later steps of a group compile nothing
+        if group not in self._groups[device]:
+            test(state)  # compiled now: the later steps of a group compile nothing
         for step in range(env.time_limit):
             carry, values, actions = decide(carry, state, keys)
             state, row = train(is_run, state, values, actions)
