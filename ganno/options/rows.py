@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
-from ganno.words import words
+from ganno.options.words import words
 
 REQUIRED = inspect.Parameter.empty
 """The default of an option that has none."""

@@ -22,7 +22,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined, core_schema
 from typing_extensions import TypedDict
 
-from ganno.kinds import (
+from ganno.options.kinds import (
     LARGEST_SEED,
     Count,
     FilePath,
@@ -31,10 +31,10 @@ from ganno.kinds import (
     Positive,
     Seed,
 )
-from ganno.messages import explain
-from ganno.rows import REQUIRED, Option, Row, describe, dotted_names
-from ganno.values import named, shown, to_python
-from ganno.words import Allowed, words
+from ganno.options.messages import explain
+from ganno.options.rows import REQUIRED, Option, Row, describe, dotted_names
+from ganno.options.values import named, shown, to_python
+from ganno.options.words import Allowed, words
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -9,8 +9,8 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from ganno.names import unknown
-from ganno.rows import Option, dotted_names, within
-from ganno.values import shown
+from ganno.options.rows import Option, dotted_names, within
+from ganno.options.values import shown
 
 
 def explain(

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from ganno.words import Allowed
+from ganno.options.words import Allowed
 
 LARGEST_SEED = 2**32 - 1
 """JAX's keys tell no more than these apart."""
