@@ -58,7 +58,7 @@ bench: setup ## gradient updates per second of every network (NETWORKS="cnn2 mlp
 	$(BIN)/python -m benchmarks.inner_loop $(if $(NETWORKS),--networks $(NETWORKS))
 
 lock: ## pins the newest versions that agree (needs uv)
-	uv pip compile pyproject.toml --extra dev --universal --fork-strategy fewest --python-version 3.11 \
+	uv pip compile pyproject.toml --extra systems --extra dev --universal --fork-strategy fewest --python-version 3.11 \
 		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
 		--upgrade --quiet --output-file requirements.lock
 

@@ -12,12 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Num
 
+from ganno.actions import NO_OP, NOOP, affine
 from ganno_env.controls import Control, clip
 from ganno_env.types import Controls
-
-NO_OP = 0
-"""The action that changes nothing, always the first."""
-NOOP = "noop"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +35,7 @@ class ActionSet:
         if len(set(self.names)) != len(self.names):
             raise ValueError(f"an action is listed twice in {list(self.names)}")
         for name in self.names:
-            _parse(name)
+            affine(name)
 
     @classmethod
     def check(cls, names: Sequence[str]) -> Sequence[str]:
@@ -73,7 +70,7 @@ class ActionSet:
             bounds: the least and the greatest value.
         """
         actions = self.legal(actions)
-        factors, summands = np.array([_parse(name) for name in self.names], np.float32).T
+        factors, summands = np.array([affine(name) for name in self.names], np.float32).T
         moved = values * jnp.asarray(factors)[actions] + jnp.asarray(summands)[actions]
         return clip(moved, bounds)
 
@@ -183,25 +180,3 @@ def legal(actions: Num[Array, " agents"], number: int) -> Int[Array, " agents"]:
 
 def _named(control: str, action: str) -> str:
     return "" if action == NOOP else f"{control}{action}"
-
-
-def _parse(name: str) -> tuple[float, float]:
-    """An action's factor and summand."""
-    if name == NOOP:
-        return 1.0, 0.0
-    operator, digits = name[:1], name[1:]
-    try:
-        operand = float(digits)
-    except ValueError:
-        operand = float("nan")
-    if operator not in ("*", "/", "+", "-", "=") or not (np.isfinite(operand) and operand > 0):
-        raise ValueError(
-            f"unknown action {name!r}; write 'noop', or one of * / + - = before a positive number"
-        )
-    return {
-        "*": (operand, 0.0),
-        "/": (1.0 / operand, 0.0),
-        "+": (1.0, operand),
-        "-": (1.0, -operand),
-        "=": (0.0, operand),
-    }[operator]

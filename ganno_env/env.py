@@ -17,9 +17,9 @@ from jumanji.types import TimeStep
 from matplotlib.animation import FuncAnimation
 from matplotlib.figure import Figure
 
+from ganno.actions import NO_OP
 from ganno.options import Count, Positive, typed
 from ganno_env import optimisers
-from ganno_env.actions import NO_OP
 from ganno_env.checks import check_controls_seen
 from ganno_env.config import (
     Actions,

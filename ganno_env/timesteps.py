@@ -11,7 +11,7 @@ from jumanji.types import StepType, TimeStep
 
 from ganno_env.controls import LEARNING_RATE
 from ganno_env.limits import ANY_METRIC, LOSS, within
-from ganno_env.observations import FeatureContext, non_finite, observe
+from ganno_env.observations import FEATURES, FeatureContext, observe
 from ganno_env.types import Observation
 
 
@@ -66,5 +66,5 @@ def _scalars(context: FeatureContext) -> dict[str, Float[Array, ""]]:
         "validation_accuracy": metrics.validation_accuracy,
         **{f"validation_{k}": within(v, ANY_METRIC) for k, v in metrics.others.items()},
         **{name: jnp.mean(context.controls[name]) for name in shown},
-        "diverged": non_finite(context),
+        "diverged": FEATURES["non_finite"].values(context),
     }

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import chex
 import jax
@@ -17,8 +17,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
-LayerKind: TypeAlias = Literal["linear", "convolutional", "attention"]
-LAYER_KINDS: tuple[LayerKind, ...] = ("linear", "convolutional", "attention")
+from ganno import features
+
+LayerKind: TypeAlias = features.LayerKind
+LAYER_KINDS = features.LAYER_KINDS
 
 PRNGKey: TypeAlias = chex.PRNGKey
 LayerParams: TypeAlias = dict[str, Array]
@@ -206,7 +208,7 @@ class LayerStatistics:
     """Per-layer dynamics after a step's last update (paper, appendix D).
 
     `update` is the optimiser's direction u_l with decoupled weight decay, before it is multiplied
-    by the learning rate; `trust_ratio` is LAMB's, ||theta_l|| / ||u_l||.
+    by the learning rate.
     """
 
     gradient_norm: Float[Array, " L"]
@@ -214,7 +216,6 @@ class LayerStatistics:
     weight_norm: Float[Array, " L"]
     weight_mean: Float[Array, " L"]
     weight_variance: Float[Array, " L"]
-    trust_ratio: Float[Array, " L"]
 
 
 class Observation(NamedTuple):

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from ganno_env.actions import NO_OP
+from ganno.actions import NO_OP
 from ganno_env.controls import LEARNING_RATE, WEIGHT_DECAY
 from ganno_env.dynamics import advance
 from ganno_env.env import NetworkTraining

@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ganno_env.optimisers.relative import trust_ratio
 from ganno_env.types import LayerParams, LayerStatistics, Params
 
 
@@ -18,15 +17,12 @@ def layer_statistics(
     All that a layer learns counts as its weights, biases and norms' scales included.
     """
     weights = [_flat(params[name]) for name in layer_names]
-    weight_norm = _norms(weights)
-    update_norm = _norms([_flat(direction[name]) for name in layer_names])
     return LayerStatistics(
         gradient_norm=_norms([_flat(gradient[name]) for name in layer_names]),
-        update_norm=update_norm,
-        weight_norm=weight_norm,
+        update_norm=_norms([_flat(direction[name]) for name in layer_names]),
+        weight_norm=_norms(weights),
         weight_mean=jnp.stack([jnp.mean(w) for w in weights]),
         weight_variance=jnp.stack([jnp.var(w) for w in weights]),
-        trust_ratio=trust_ratio(weight_norm, update_norm),
     )
 
 

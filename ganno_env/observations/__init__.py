@@ -2,18 +2,15 @@
 
 from ganno_env.observations import features
 from ganno_env.observations.base import FEATURES, Feature, FeatureContext, control_features
-from ganno_env.observations.features import LAYER_DEPTHS, non_finite
 from ganno_env.observations.sets import FEATURE_SETS, observe, resolve_features
 
 __all__ = [
     "FEATURES",
     "FEATURE_SETS",
-    "LAYER_DEPTHS",
     "Feature",
     "FeatureContext",
     "control_features",
     "features",
-    "non_finite",
     "observe",
     "resolve_features",
 ]

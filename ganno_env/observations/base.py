@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from ganno.features import SMALLEST_LOG
 from ganno_env.actions import JointActions
 from ganno_env.controls import CONTROLS, Control
 from ganno_env.limits import Limits, within
@@ -18,8 +18,6 @@ from ganno_env.types import LayerSpec, LayerStatistics, Metrics
 
 ANY_LIMITS: Limits = (-1e3, 1e3)
 """The limits of a feature that does not say its own."""
-SMALLEST_LOG = 1e-8
-"""Logarithms are base 10, of no less than this: a learning rate of 0 shows as -8."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,32 +119,3 @@ def _of_controls() -> dict[str, Feature]:
 
 FEATURES: Registry[Feature] = Registry("feature", derived=_of_controls)
 """Features by name; those of controls are here once the control is registered."""
-
-
-def register(name: str, **fields: Any) -> Callable[[FeatureFunction], FeatureFunction]:
-    """Registers a function under `name`, with `Feature`'s other fields."""
-
-    def add(function: FeatureFunction) -> FeatureFunction:
-        FEATURES.add(name, Feature(function, **fields))
-        return function
-
-    return add
-
-
-def register_pair(
-    name: str, *, logarithm_of: Limits | None = None, **fields: Any
-) -> Callable[[FeatureFunction], FeatureFunction]:
-    """Registers a positive feature as it is, and its logarithm under "log_" + its name.
-
-    The logarithm is taken of values within `logarithm_of`, if that is given: on a logarithmic scale
-    a diverged network is not so far from the others, and limits may be wider.
-    """
-
-    def add(function: FeatureFunction) -> FeatureFunction:
-        feature = Feature(function, **fields)
-        FEATURES.add(name, feature)
-        wide = dataclasses.replace(feature, limits=logarithm_of or feature.limits)
-        FEATURES.add(f"log_{name}", wide.logarithm())
-        return function
-
-    return add

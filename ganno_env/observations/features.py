@@ -1,124 +1,71 @@
-"""The features (paper, appendix D), each a small named function.
+"""The features (paper, appendix D): those of `ganno.features`, of what a step measured.
 
-Global features are scalars, the same for each agent; layer features have a row for each layer. A
-new one is a function and its line of registration.
+They are defined there because a policy takes them along to loops that know nothing of this
+environment. One that no other loop could give is a function of a `FeatureContext`, and registered
+as `FEATURES.add("NAME", Feature(function, ...))`.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from ganno_env.limits import FRACTION, LOSS, within
-from ganno_env.observations.base import SMALLEST_LOG, FeatureContext, register, register_pair
-from ganno_env.types import LAYER_KINDS
-
-LAYER_DEPTHS = ("first", "intermediate", "last")
-_ONE_HOT: dict[str, Any] = {"layerwise": True, "limits": FRACTION, "normalised": False}
+from ganno import features
+from ganno_env.observations.base import FEATURES, Feature, FeatureContext
 
 
-@register("train_accuracy", layerwise=False, limits=FRACTION)
-def train_accuracy(context: FeatureContext) -> Array:
-    """Mean accuracy on the last step's minibatches."""
-    return context.metrics.train_accuracy
-
-
-@register("validation_accuracy", layerwise=False, limits=FRACTION)
-def validation_accuracy(context: FeatureContext) -> Array:
-    """Accuracy on the validation split (the paper's "test" accuracy in observations)."""
-    return context.metrics.validation_accuracy
-
-
-@register_pair("train_loss", layerwise=False, limits=LOSS)
-def train_loss(context: FeatureContext) -> Array:
-    """Mean loss on the last step's minibatches."""
-    return context.metrics.train_loss
-
-
-@register_pair("validation_loss", layerwise=False, limits=LOSS)
-def validation_loss(context: FeatureContext) -> Array:
-    """Loss on the validation split."""
-    return context.metrics.validation_loss
-
-
-@register("non_finite", layerwise=False, limits=FRACTION, normalised=False)
-def non_finite(context: FeatureContext) -> Array:
-    """1 if a loss is infinite or not a number, else 0."""
-    metrics = context.metrics
-    return 1.0 - jnp.isfinite(metrics.train_loss + metrics.validation_loss).astype(jnp.float32)
-
-
-@register("progress", layerwise=False, limits=FRACTION)
-def progress(context: FeatureContext) -> Array:
-    """The part of the episode that is over, in [0, 1]: current epochs / total epochs."""
-    return context.step_count.astype(jnp.float32) / context.horizon
-
-
-@register_pair("loss_ratio", layerwise=False, limits=(0.0, 10.0))
-def loss_ratio(context: FeatureContext) -> Array:
-    """Train loss / validation loss (Almeida et al., 2021); 1 where both are beyond their limit."""
-    metrics = context.metrics
-    train, validation = (within(x, LOSS) for x in (metrics.train_loss, metrics.validation_loss))
-    return train / jnp.maximum(validation, SMALLEST_LOG)
-
-
-@register("previous_action", columns=lambda actions: actions.columns, **_ONE_HOT)
-def previous_action(context: FeatureContext) -> Array:
-    """The agent's last action on each acted control, one-hot; the no-op after a reset."""
-    return context.actions.one_hot(context.previous_action)
-
-
-@register("layer_type", columns=lambda actions: LAYER_KINDS, **_ONE_HOT)
-def layer_type(context: FeatureContext) -> Array:
-    """Linear, convolutional or attention, one-hot."""
-    kinds = jnp.array([LAYER_KINDS.index(layer.kind) for layer in context.layers])
-    return jax.nn.one_hot(kinds, len(LAYER_KINDS))
-
-
-@register("layer_depth", columns=lambda actions: LAYER_DEPTHS, **_ONE_HOT)
-def layer_depth(context: FeatureContext) -> Array:
-    """First, intermediate or last, one-hot; the only layer of a network is its last."""
+def measured(context: FeatureContext) -> dict[str, Array]:
+    """What `ganno.features` are functions of, by name; those of controls have features here."""
     last = len(context.layers) - 1
-    return jax.nn.one_hot(
-        jnp.array([2 if i == last else 0 if i == 0 else 1 for i in range(last + 1)]), 3
+    depths = [2 if i == last else 0 if i == 0 else 1 for i in range(last + 1)]
+    kinds = [features.LAYER_KINDS.index(layer.kind) for layer in context.layers]
+    return {
+        "train_loss": context.metrics.train_loss,
+        "train_accuracy": context.metrics.train_accuracy,
+        "validation_loss": context.metrics.validation_loss,
+        "validation_accuracy": context.metrics.validation_accuracy,
+        "gradient_norm": context.statistics.gradient_norm,
+        "update_norm": context.statistics.update_norm,
+        "weight_norm": context.statistics.weight_norm,
+        "weight_mean": context.statistics.weight_mean,
+        "weight_variance": context.statistics.weight_variance,
+        "progress": context.step_count.astype(jnp.float32) / context.horizon,
+        "layer_type": jnp.array(kinds),
+        "layer_depth": jnp.array(depths),
+    }
+
+
+def _of_context(feature: features.Feature) -> Feature:
+    """The same as a function of a context: an index as a one-hot."""
+    categories = feature.categories
+
+    def function(context: FeatureContext) -> Array:
+        value = feature.raw(measured(context))
+        if categories is None:
+            return value
+        return jax.nn.one_hot(value, len(categories(context.actions.names)))
+
+    return Feature(
+        function,
+        feature.layerwise,
+        columns=None if categories is None else lambda actions: categories(actions.names),
+        limits=feature.limits,
+        normalised=feature.normalised,
     )
 
 
-# A network that has converged on an easy dataset has ratios beyond 30.
-@register_pair("trust_ratio", layerwise=True, limits=(0.0, 30.0), logarithm_of=(0.0, 1000.0))
-def trust_ratio(context: FeatureContext) -> Array:
-    """LAMB's trust ratio, ||theta_l|| / ||u_l||."""
-    return context.statistics.trust_ratio
-
-
-@register_pair("gradient_norm", layerwise=True, limits=(0.0, 100.0))
-def gradient_norm(context: FeatureContext) -> Array:
-    """||g_l|| of the last minibatch."""
-    return context.statistics.gradient_norm
-
-
-@register_pair("update_norm", layerwise=True, limits=(0.0, 1000.0))
-def update_norm(context: FeatureContext) -> Array:
-    """||u_l||: the last direction, before the learning rate."""
-    return context.statistics.update_norm
-
-
-@register("weight_mean", layerwise=True, limits=(-0.5, 0.5))
-def weight_mean(context: FeatureContext) -> Array:
-    """The mean of all that the layer learns."""
-    return context.statistics.weight_mean
-
-
-@register_pair("weight_variance", layerwise=True, limits=(0.0, 1.0))
-def weight_variance(context: FeatureContext) -> Array:
-    """The variance of all that the layer learns."""
-    return context.statistics.weight_variance
-
-
-@register_pair("weight_norm", layerwise=True, limits=(0.0, 50.0))
-def weight_norm(context: FeatureContext) -> Array:
-    """||theta_l||."""
-    return context.statistics.weight_norm
+# With several controls, an action is one on each: the environment shows it as several one-hots.
+FEATURES.add(
+    "previous_action",
+    Feature(
+        lambda context: context.actions.one_hot(context.previous_action),
+        layerwise=True,
+        columns=lambda actions: actions.columns,
+        limits=features.FRACTION,
+        normalised=False,
+    ),
+)
+for _name, _feature in features.FEATURES.items():
+    if _name not in FEATURES:
+        FEATURES.add(_name, _of_context(_feature))

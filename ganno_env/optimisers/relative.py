@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float
 
+from ganno.features import trust_ratio
 from ganno.options import Positive
 from ganno_env.controls import MOMENTUM, WEIGHT_DECAY, Hyperparameters, scale_layers
 from ganno_env.controls.weight_decay import weight_decay_stage
 from ganno_env.optimisers.base import Optimiser
 from ganno_env.optimisers.standard import Decay, adam_direction
 from ganno_env.types import Params
-
-
-def trust_ratio(
-    weight_norm: Float[Array, "*L"], update_norm: Float[Array, "*L"]
-) -> Float[Array, "*L"]:
-    """LAMB's ratio ‖θ‖ / ‖u‖, with its convention of 1 where either is 0 (You et al., 2020)."""
-    defined = (weight_norm > 0) & (update_norm > 0)
-    return jnp.where(defined, weight_norm / jnp.where(defined, update_norm, 1.0), 1.0)
 
 
 def scale_by_layer_trust_ratio() -> optax.GradientTransformation:

@@ -16,12 +16,13 @@ from typing import Any, NamedTuple
 import flax.traverse_util
 import jax
 
+from ganno.archives import UNREADABLE, read_archive
 from ganno_env import NetworkTraining
 from ganno_env.evaluation.methods import Listed
 from ganno_env.types import RunRecord
 from systems.experiments import provenance
 from systems.options.experiment import Experiment
-from systems.utils.archives import UNREADABLE, read_archive, write_archive
+from systems.utils.archives import write_archive
 from systems.utils.files import write_atomically
 from systems.utils.provenance import Provenance
 from systems.utils.strict_json import to_json

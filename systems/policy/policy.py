@@ -1,13 +1,9 @@
-"""A trained policy: how it acts, and the one file that it travels in.
-
-The file is NumPy's `.npz`, not a training checkpoint's folder: it outlives versions of everything
-but NumPy, is one file to hand on, is checked by checksum as it is read, and holds no code.
-"""
+"""A trained policy in JAX: how it acts, and how its file is written, which `ganno.policy` reads."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +13,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from ganno.names import nearest
+from ganno.policy import FILE_NAME, FORMAT, PRETRAINED, policy_file, read_policy
 from ganno_env.types import Observation, PRNGKey
 from systems.ppo import networks
 from systems.ppo.config import PPOConfig
 from systems.ppo.normalisation import RunningStatistics, normalise_observations
-from systems.utils.archives import UNREADABLE, read_archive, write_archive
+from systems.utils.archives import write_archive
 
-FORMAT = "ganno-policy-2"
-FILE_NAME = "policy.npz"
-PRETRAINED = "pretrained"
-"""What the policy that comes with the package is called where a path is asked for."""
+__all__ = [
+    "FILE_NAME", "PRETRAINED", "Policy", "action_names", "feature_names", "load_policy",
+    "make_policy", "policy_file", "save_policy",
+]  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -183,41 +179,13 @@ def load_policy(path: Path | str, env: Any = None) -> Policy:
         ValueError: if there is no policy, if the file is damaged or no policy's, or if the policy's
             features or actions are not the environment's.
     """
-    file = policy_file(path)
-    try:
-        policy = _parse(*read_archive(file))
-    except UNREADABLE as error:
-        raise ValueError(f"{file} is damaged, or is no policy of this project: {error}") from error
+    policy = read_policy(path, _parse)
     if env is not None:
         policy.check_fits(env)
     return policy
 
 
-def policy_file(path: Path | str, words: Sequence[str] = (PRETRAINED,)) -> Path:
-    """The file that `path` stands for: itself, the one in a run's folder, or the package's own.
-
-    Args:
-        path: the file or the folder, or "pretrained".
-        words: what may have been meant, where there is no such file.
-
-    Raises:
-        ValueError: if there is no such file.
-    """
-    folder = Path(__file__).parent / PRETRAINED if str(path) == PRETRAINED else Path(path)
-    file = folder / FILE_NAME if folder.is_dir() else folder
-    if not file.is_file():
-        close = nearest(path, words)
-        hint = f" (did you mean {close!r}?)" if close else ""
-        raise ValueError(
-            f"there is no policy at {file}{hint}; train one with python -m systems.train, or take "
-            f"the one that comes with the package, checkpoint={PRETRAINED}"
-        )
-    return file
-
-
 def _parse(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Policy:
-    if header["format"] != FORMAT:
-        raise ValueError(f"its format is {header['format']!r}, not {FORMAT!r}")
     tree = flax.traverse_util.unflatten_dict(jax.tree.map(jnp.asarray, dict(arrays)), sep="/")
     return Policy(
         actor=networks.Actor(

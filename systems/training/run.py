@@ -168,6 +168,7 @@ class TrainingRun:
     def policy(self, at: Progress) -> Policy:
         """The policy with the parameters after the last update, and what it cost."""
         information = self.identity | {
+            "decisions": self.env.time_limit,
             "training": {
                 "env_steps": at.update * self.config.timesteps_per_update,
                 "updates": at.update,

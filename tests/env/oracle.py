@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from ganno.features import LAYER_DEPTHS
 from ganno_env.inner import example_indices
-from ganno_env.observations import LAYER_DEPTHS
 from ganno_env.types import LAYER_KINDS
 
 OPERATORS = {"*": operator.mul, "/": operator.truediv, "+": operator.add, "-": operator.sub}

@@ -158,18 +158,9 @@ def test_statistics_equal_numpy(env):
             "weight_norm": np.linalg.norm(weights),
             "weight_mean": weights.mean(),
             "weight_variance": weights.var(),
-            "trust_ratio": np.linalg.norm(weights) / np.linalg.norm(updates),
         }
         for field, value in expected.items():
             np.testing.assert_allclose(getattr(statistics, field)[i], value, rtol=1e-4, atol=1e-7)
-
-
-def test_the_trust_ratio_is_one_where_a_norm_is_zero(env):
-    params, _ = env.network.init(jax.random.key(0))
-    zeros = jax.tree.map(jnp.zeros_like, params)
-    for weights, updates in ((params, zeros), (zeros, params)):
-        statistics = layer_statistics(env.inner.layer_names, weights, updates, updates)
-        np.testing.assert_array_equal(statistics.trust_ratio, 1.0)
 
 
 def test_a_logit_that_is_no_number_is_never_right():
