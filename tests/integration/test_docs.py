@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import jax
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -19,8 +20,8 @@ BLOCKS = [
 ]
 
 
-# What some documents are about, and is an extra that no package index has.
-OPTIONAL = ("mava",)
+# What some documents are about, and is an extra.
+OPTIONAL = ("mava", "torch")
 
 
 @pytest.mark.parametrize("code", BLOCKS)
@@ -28,7 +29,8 @@ def test_code_in_documents_runs(code, capsys):
     for package in OPTIONAL:
         if re.search(rf"^(from|import) {package}\b", code, re.M):
             pytest.importorskip(package)
-    exec(compile(code, "document", "exec"), {})
+    with jax.numpy_dtype_promotion("standard"):  # as users have it: optax mixes types
+        exec(compile(code, "document", "exec"), {})
     assert capsys.readouterr().out or "print" not in code
 
 
