@@ -107,8 +107,8 @@ class Scaled(CommandOptions):
     """Runs of a grid that are made, and kept, together."""
     residual_width: Annotated[float, Field(gt=0)] = 1.0
     """Width of ResNets, where an experiment is about them."""
-    suite: SuiteSizes = SuiteSizes()
-    """Sizes of `experiment=suite`."""
+    suite: Mapping[str, Any] = Field(default_factory=dict)
+    """What a scale says of suites, which is of use to `systems.reproduce` alone."""
 
 
 class TrainOptions(Scaled):
@@ -201,6 +201,8 @@ class ReproduceOptions(Scaled, Experiment):
     """The system that is trained, with its options."""
     agents: Mapping[Name, AgentsSpec] = Field(default_factory=dict)
     """The agents among the methods, by their keys."""
+    suite: SuiteSizes = SuiteSizes()  # type: ignore[assignment]
+    """Sizes of `experiment=suite`, as the scale has them."""
     tasks: Mapping[Name, SuiteTask] = Field(default_factory=dict)
     """Of a suite, by their names: all methods are run on each."""
     only: Names | None = None

@@ -39,7 +39,7 @@ def mesh_of(num_devices: int) -> jax.sharding.Mesh:
     return make_mesh(jax.devices(), num_devices)
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)  # other tests are in the same process
 def few_repetitions() -> Iterator[None]:
     """Reports here are looked at for all but the bounds of their intervals, which take long."""
     with pytest.MonkeyPatch.context() as patch:
