@@ -18,7 +18,7 @@ from ganno_env.checks import (
     check_sizes,
     steps_within_horizon,
 )
-from ganno_env.controls import CONTROLS, LEARNING_RATE
+from ganno_env.controls import CONTROLS, LEARNING_RATE, STEP_SCALE
 from ganno_env.observations import FEATURE_SETS, FEATURES, resolve_features
 from ganno_env.optimisers import Optimiser, applied
 from ganno_env.registry import NameIn
@@ -70,6 +70,8 @@ class TaskConfig:
         epochs: passes over the training split an episode.
         updates_per_step: gradient updates an environment step, tau.
         num_steps: environment steps an episode, if fewer than its epochs hold.
+        schedule: a name in `SCHEDULES` by which the learning rate goes, from its initial value, if
+            it does not stay where it is unless agents move it.
     """
 
     task: Task
@@ -79,6 +81,7 @@ class TaskConfig:
     epochs: float
     updates_per_step: int
     num_steps: int | None = None
+    schedule: str | None = None
 
     def __post_init__(self) -> None:
         """Refuses what cannot be trained, before any compilation."""
@@ -97,6 +100,11 @@ class TaskConfig:
             self.updates_per_step,
             self.num_steps,
         )
+
+    @property
+    def num_updates(self) -> int:
+        """The number of gradient updates in an episode."""
+        return self.time_limit * self.updates_per_step
 
 
 @dataclasses.dataclass(frozen=True)
@@ -185,9 +193,15 @@ class InterfaceConfig:
             for _ in FEATURES[name].column_names(name, self.actions)
         )
 
-    def check_applied(self, optimiser: Optimiser) -> None:
-        """Refuses controls that have no effect with an optimiser, or none layer by layer."""
+    def check_applied(self, training: TaskConfig) -> None:
+        """Refuses controls that have no effect in a training, or none layer by layer."""
+        optimiser = training.optimiser
         for one in self.acted:
+            if training.schedule is not None and one.name == LEARNING_RATE.name:
+                raise ValueError(
+                    f"schedule={training.schedule!r} sets the learning rate, so agents cannot; let "
+                    f"them set another control, as controls=[{STEP_SCALE.name}], or leave it out"
+                )
             if one.name in optimiser.for_all_layers:
                 raise ValueError(
                     f"controls={list(self.controls)}; the optimiser has one {one.name} for all "

@@ -12,8 +12,10 @@ from jaxtyping import Array, Float
 
 from ganno_env.actions import JointActions
 from ganno_env.config import TaskConfig
+from ganno_env.controls import LEARNING_RATE
 from ganno_env.inner import InitialNetwork, InnerLoop, example_indices
 from ganno_env.observations import FeatureContext
+from ganno_env.schedules import SCHEDULES
 from ganno_env.types import Controls, Metrics, PRNGKey, State
 
 
@@ -92,12 +94,24 @@ def feature_context(config: TaskConfig, actions: JointActions, state: State) -> 
     )
 
 
-def hold(branches: Sequence[Controls], tau: int) -> dict[str, Float[Array, "branches tau L"]]:
-    """Controls of one branch after the other, each held for tau updates."""
-    return jax.tree.map(
+def hold(
+    config: TaskConfig, state: State, branches: Sequence[Controls]
+) -> dict[str, Float[Array, "branches tau L"]]:
+    """Controls of one branch after the other, held for tau updates, but for a schedule's."""
+    tau = config.updates_per_step
+    held = jax.tree.map(
         lambda *values: jnp.stack([jnp.broadcast_to(x, (tau, *x.shape)) for x in values]),
         *branches,
     )
+    if config.schedule is None:
+        return held
+    updates = state.inner.num_updates + jnp.arange(tau)
+    # Optax divides integers and raises floats to them, whatever the user has set.
+    with jax.numpy_dtype_promotion("standard"):
+        parts = jax.vmap(SCHEDULES[config.schedule](1.0, config.num_updates))(updates)
+    rates = state.initial_controls[LEARNING_RATE.name] * parts.astype(jnp.float32)
+    shape = (len(branches), tau, len(config.network.layers))
+    return held | {LEARNING_RATE.name: jnp.broadcast_to(rates[:, None], shape)}
 
 
 def advance(

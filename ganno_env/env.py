@@ -37,6 +37,7 @@ from ganno_env.inner import InitialNetwork, InnerLoop
 from ganno_env.optimisers import OptimiserOption
 from ganno_env.registry import NameIn
 from ganno_env.rewards import REWARDS, Reward
+from ganno_env.schedules import SCHEDULES
 from ganno_env.timesteps import make_observation_spec, make_timestep
 from ganno_env.types import Controls, Network, Observation, PRNGKey, State, Task
 from ganno_env.viewer import TrainingViewer
@@ -86,6 +87,7 @@ class NetworkTraining(jumanji.Environment[State, specs.MultiDiscreteArray, Obser
         epochs: Positive = 10,
         updates_per_step: Count = 100,
         num_steps: Count | None = None,
+        schedule: Annotated[str, NameIn(SCHEDULES)] | None = None,
     ) -> None:
         """The parts put together; `ganno_env.make_env` builds them from their names.
 
@@ -109,6 +111,8 @@ class NetworkTraining(jumanji.Environment[State, specs.MultiDiscreteArray, Obser
             epochs: passes over the training split an episode.
             updates_per_step: gradient updates an environment step, the paper's tau.
             num_steps: end the episode after so many steps, sooner than its epochs do.
+            schedule: a name in `SCHEDULES`: the learning rate goes by it, from its initial value
+                or up to it, and agents set another control, such as `step_scale`.
 
         Raises:
             ValueError: for an argument out of range or an unknown name, before any compilation.
@@ -116,10 +120,10 @@ class NetworkTraining(jumanji.Environment[State, specs.MultiDiscreteArray, Obser
         self._arguments = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
         self.training = TaskConfig(
             task, network, optimisers.build(optimiser), batch_size, epochs, updates_per_step,
-            num_steps,
+            num_steps, schedule,
         )  # fmt: skip
         self.interface = InterfaceConfig.of(controls, actions, bounds, features, single_agent)
-        self.interface.check_applied(self.training.optimiser)
+        self.interface.check_applied(self.training)
         self.reward = REWARDS[reward] if isinstance(reward, str) else reward
         given = {LEARNING_RATE.name: learning_rate, WEIGHT_DECAY.name: weight_decay}
         others = initial_controls or {}
@@ -258,7 +262,7 @@ class NetworkTraining(jumanji.Environment[State, specs.MultiDiscreteArray, Obser
         branches = [self.controls_after(state, action)]
         if self.reward.needs_no_op:
             branches.append(self.controls_after(state, jnp.full_like(action, NO_OP)))
-        held = hold(branches, self.updates_per_step)
+        held = hold(self.training, state, branches)
         after, metrics = advance(self.inner, self.training, state, held)
         after_no_op = jax.tree.map(lambda x: x[-1], metrics)
         reward = self.reward.function(state.metrics, after.metrics, after_no_op)
@@ -282,6 +286,11 @@ class NetworkTraining(jumanji.Environment[State, specs.MultiDiscreteArray, Obser
         branch = {name: value[None] for name, value in values.items()}
         after, _ = advance(self.inner, self.training, state, branch)
         return after, self.observe(after)
+
+    def held(self, state: State, action: Int[Array, " agents"]) -> dict[str, Float[Array, "tau L"]]:
+        """What a joint action, and a schedule if there is one, set at each update of a step."""
+        branch = [self.controls_after(state, action)]
+        return jax.tree.map(lambda x: x[0], hold(self.training, state, branch))
 
     def controls_after(self, state: State, action: Int[Array, " agents"]) -> Controls:
         """Each acted control's value for each layer, were a joint action played."""

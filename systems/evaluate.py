@@ -49,7 +49,7 @@ def run(given: EvaluateOptions) -> None:
     from ganno_env import make_env
     from ganno_env.evaluation.methods import Setting, make_method, row_name
     from ganno_env.registration import by_name, check_options
-    from systems.experiments.agents import AGENTS, as_method, policy_digest, random_name
+    from systems.experiments.agents import AGENTS, as_method, policy_digest, random_name, variant_of
     from systems.experiments.experiment import run_experiment
     from systems.experiments.run_store import open_store
     from systems.policy.policy import load_policy
@@ -78,7 +78,8 @@ def run(given: EvaluateOptions) -> None:
     methods = [make_method(name, setting) for name in given.schedules]
     if given.random:  # in an environment with the policy's actions
         random = make_method("random", setting)
-        methods.append(dataclasses.replace(random, name=random_name(spec)))
+        around = variant_of(policy)
+        methods.append(dataclasses.replace(random, name=random_name(spec), variant=around))
     methods.append(as_method(spec, policy, env))
     compared = {name: getattr(given, name) for name in COMPARED}
     compared["policy"] = policy_digest(policy)

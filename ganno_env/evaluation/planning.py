@@ -18,10 +18,12 @@ class Variant(NamedTuple):
     Attributes:
         optimiser: what trains; the environment's own, if None.
         interface: what agents see and do; the environment's own, if None.
+        schedule: of the learning rate that agents act beside; the environment's own, if None.
     """
 
     optimiser: Optimiser | None = None
     interface: InterfaceConfig | None = None
+    schedule: str | None = None
 
     def of(self, env: NetworkTraining) -> NetworkTraining:
         """The environment with what this changes; itself, if that is nothing."""
@@ -30,12 +32,15 @@ class Variant(NamedTuple):
             changes["optimiser"] = self.optimiser
         if self.interface is not None:
             changes |= self.interface.options()
+        if self.schedule is not None:
+            changes["schedule"] = self.schedule
         return env.replace(**changes) if changes else env
 
     def training(self, env: NetworkTraining) -> Variant:
         """The part of it by which networks train; what compiles slowly depends on it alone.
 
-        What is shared knows no policy's bounds, and clips no schedule to them.
+        What is shared knows no policy's bounds, and clips no schedule to them; nor does it know a
+        schedule, whose rates it is given.
         """
         interface = self.interface or env.interface
         return Variant(self.optimiser, InterfaceConfig.of(controls=interface.controls))

@@ -49,11 +49,7 @@ def choose(
     if schedules:
         no_ops = jnp.full((env.num_agents,), NO_OP, jnp.int32)
         return carry, {LEARNING_RATE.name: decision}, no_ops
-    values = {
-        name: jnp.broadcast_to(value, (env.updates_per_step, *value.shape))
-        for name, value in env.controls_after(state, decision).items()
-    }
-    return carry, values, decision
+    return carry, env.held(state, decision), decision
 
 
 def train(

@@ -18,7 +18,8 @@ from ganno_env import NetworkTraining, make_env
 from ganno_env.config import INTERFACE_OPTIONS, InterfaceConfig
 from ganno_env.evaluation import Method, policy_controller, random_controller
 from ganno_env.evaluation.methods import NotAvailableError
-from ganno_env.evaluation.planning import UNCHANGED, Variant
+from ganno_env.evaluation.planning import Variant
+from ganno_env.optimisers import build
 from systems.experiments import provenance
 from systems.experiments.run_store import slug
 from systems.options.experiment import AgentsSpec
@@ -212,8 +213,7 @@ def as_method(spec: AgentsSpec, policy: Policy, env: NetworkTraining) -> Method:
     Raises:
         ValueError: if they cannot act there.
     """
-    interface = interface_of(policy)
-    variant = UNCHANGED if interface is None else Variant(interface=interface)
+    variant = variant_of(policy)
     policy.check_fits(variant.of(env))
     act = partial(policy.act, greedy=spec.greedy)
     return Method(
@@ -237,7 +237,8 @@ def as_random(spec: AgentsSpec, policy: Policy, env: NetworkTraining) -> Method 
     Returns:
         None where the policy's actions are the environment's own, and so are those of "random".
     """
-    interface = interface_of(policy)
+    variant = variant_of(policy)
+    interface = variant.interface
     if interface is None or (interface.acted, interface.single_agent) == (
         env.interface.acted,
         env.interface.single_agent,
@@ -245,12 +246,33 @@ def as_random(spec: AgentsSpec, policy: Policy, env: NetworkTraining) -> Method 
         return None
     # Chance does not look: any feature that both one agent and many can see will do.
     blind = dataclasses.replace(interface, features=("progress",))
-    return Method(random_name(spec), random_controller(), Variant(interface=blind), rate="start")
+    variant = variant._replace(interface=blind)
+    return Method(
+        name=random_name(spec),
+        controller=random_controller(),
+        variant=variant,
+        learning_rate=spec.learning_rate,
+        rate="start",
+    )
 
 
 def random_name(spec: AgentsSpec) -> str:
     """The name of the row of agents that act at random with the actions of these."""
     return f"random, actions of {spec.name}"
+
+
+def variant_of(policy: Policy) -> Variant:
+    """What is around agents as it was in their training, as far as their file says.
+
+    That is what they see and do, and the optimiser and the schedule that they act beside.
+    """
+    trained_on = policy.information.get("environment") or {}
+    optimiser = trained_on.get("optimiser")
+    return Variant(
+        optimiser=None if optimiser is None else build(optimiser),
+        interface=interface_of(policy),
+        schedule=trained_on.get("schedule"),
+    )
 
 
 def interface_of(policy: Policy) -> InterfaceConfig | None:

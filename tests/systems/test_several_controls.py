@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from ganno_env.evaluation.planning import UNCHANGED
+from ganno_env.optimisers import build
 from systems import train
+from systems.experiments.agents import variant_of
 from systems.policy.policy import load_policy
+from tests.small import small_env
 
 GAME = [
     "env=digits_mlp",
@@ -43,3 +48,14 @@ def test_the_command_trains_agents_on_learning_rate_and_weight_decay(tmp_path, m
         "noop", "weight_decay=1", "learning_rate=0.01", "learning_rate=0.01 weight_decay=1",
         "learning_rate=0.5", "learning_rate=0.5 weight_decay=1",
     )  # fmt: skip
+
+
+def test_agents_bring_the_optimiser_and_the_schedule_that_they_act_beside():
+    trained_on = {"optimiser": {"name": "sgd", "momentum": 0.5}, "schedule": "one_cycle"}
+    trained_on |= {"controls": ["step_scale"], "learning_rate": 0.01}
+    variant = variant_of(SimpleNamespace(information={"environment": trained_on}))
+    env = variant.of(small_env())
+    assert env.optimiser is build(trained_on["optimiser"])
+    assert env.training.schedule == "one_cycle"
+    assert env.interface.controls == ("step_scale",)
+    assert variant_of(SimpleNamespace(information={})) == UNCHANGED
