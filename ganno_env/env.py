@@ -10,9 +10,7 @@ from typing import Annotated, Any
 import chex
 import jax
 import jax.numpy as jnp
-import jumanji
 from jaxtyping import Array, Float, Int
-from jumanji import specs
 from jumanji.types import TimeStep
 from matplotlib.animation import FuncAnimation
 from matplotlib.figure import Figure
@@ -38,12 +36,12 @@ from ganno_env.optimisers import OptimiserOption
 from ganno_env.registry import NameIn
 from ganno_env.rewards import REWARDS, Reward
 from ganno_env.schedules import SCHEDULES
-from ganno_env.timesteps import make_observation_spec, make_timestep
+from ganno_env.timesteps import AgentSpecs, make_timestep
 from ganno_env.types import Controls, Network, Observation, PRNGKey, State, Task
 from ganno_env.viewer import TrainingViewer
 
 
-class NetworkTraining(jumanji.Environment[State, specs.MultiDiscreteArray, Observation]):
+class NetworkTraining(AgentSpecs):
     """A network in training, with one agent for each of its layers.
 
     Every `updates_per_step` (tau) gradient updates, each agent picks a change to its own layer's
@@ -148,55 +146,6 @@ class NetworkTraining(jumanji.Environment[State, specs.MultiDiscreteArray, Obser
             f"NetworkTraining({self.network.name} on {self.task.name}, "
             f"num_agents={self.num_agents}, time_limit={self.time_limit})"
         )
-
-    @property
-    def num_layers(self) -> int:
-        """The number of layers, L."""
-        return len(self.network.layers)
-
-    @property
-    def num_agents(self) -> int:
-        """One for each layer, or one in all."""
-        return 1 if self.single_agent else self.num_layers
-
-    @property
-    def action_dim(self) -> int:
-        """The number of actions of each agent, A."""
-        return len(self.actions)
-
-    @cached_property
-    def feature_names(self) -> tuple[str, ...]:
-        """What each column of `agents_view` is."""
-        return self.interface.feature_columns()
-
-    @cached_property
-    def normalised_features(self) -> tuple[bool, ...]:
-        """Whether a system should normalise each column of `agents_view`: `Feature.normalised`."""
-        return self.interface.normalised_columns()
-
-    @cached_property
-    def observation_spec(self) -> specs.Spec[Observation]:
-        """Features, action mask and step count of each agent."""
-        return make_observation_spec(
-            self.num_agents, len(self.feature_names), self.action_dim, self.time_limit
-        )
-
-    @cached_property
-    def action_spec(self) -> specs.MultiDiscreteArray:
-        """One action for each agent."""
-        return specs.MultiDiscreteArray(
-            jnp.full((self.num_agents,), self.action_dim, jnp.int32), jnp.int32, "action"
-        )
-
-    @cached_property
-    def reward_spec(self) -> specs.Array:
-        """The shared reward, once for each agent."""
-        return specs.Array((self.num_agents,), jnp.float32, "reward")
-
-    @cached_property
-    def discount_spec(self) -> specs.BoundedArray:
-        """1, and 0 at the end of an episode, once for each agent."""
-        return specs.BoundedArray((self.num_agents,), jnp.float32, 0.0, 1.0, "discount")
 
     def reset(self, key: PRNGKey) -> tuple[State, TimeStep[Observation]]:
         """An episode's first state and timestep, from sampled initial conditions."""
