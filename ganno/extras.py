@@ -18,6 +18,7 @@ def require(extra: str, *modules: str) -> None:
     missing = [name for name in modules if importlib.util.find_spec(name) is None]
     if missing:
         raise ModuleNotFoundError(
-            f"{', '.join(missing)} is not installed; it comes with: pip install 'ganno[{extra}]'",
+            f"not installed: {', '.join(missing)}; for all that is needed: "
+            f"pip install 'ganno[{extra}]'",
             name=missing[0],
         )

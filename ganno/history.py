@@ -81,27 +81,32 @@ class History:
         return cls(**arrays | {name: tuple(arrays[name].tolist()) for name in names})
 
     def plot(self, path: Path | str | None = None) -> Any:
-        """Draws each layer's learning rate over training; needs matplotlib.
+        """Draws each layer's learning rate over training, as colours; needs matplotlib.
 
         Args:
             path: where the picture is to be written, if it is.
 
         Returns:
             Matplotlib's figure.
+
+        Raises:
+            ValueError: if there was no decision yet.
         """
         require("plot", "matplotlib")
+        from matplotlib.colors import LogNorm
         from matplotlib.figure import Figure
 
-        figure = Figure(figsize=(8, 4.5), layout="constrained")
-        axes = figure.add_subplot()
-        progress = np.append(self.progress, 1.0)
-        for layer, name in enumerate(self.layers):
-            rates = self.rates[:, layer]
-            axes.step(progress, np.append(rates, rates[-1:]), where="post", label=name)
-        axes.set(xlabel="part of training", ylabel="learning rate", yscale="log", xlim=(0, 1))
-        if self.layers:
-            columns = 1 + len(self.layers) // 20
-            axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), ncols=columns, fontsize="small")
+        if not len(self):
+            raise ValueError("there was no decision yet: there is nothing to draw")
+        number = len(self.layers)
+        figure = Figure(figsize=(8, 1.5 + 0.25 * number), layout="constrained")
+        axes = figure.add_subplot(facecolor="lightgrey")  # a rate of 0 has no logarithm
+        rates = np.ma.masked_less_equal(self.rates.T, 0.0)
+        edges = np.append(self.progress, 1.0), np.arange(number + 1)
+        mesh = axes.pcolormesh(*edges, rates, norm=LogNorm())
+        axes.set(xlabel="part of training", ylim=(number, 0))
+        axes.set_yticks(np.arange(number) + 0.5, self.layers)
+        figure.colorbar(mesh, label="learning rate")
         if path is not None:
             figure.savefig(path, dpi=150)
         return figure

@@ -104,7 +104,7 @@ def find_layers(parameters: Sequence[Parameter], rule: LayerRule | None = None) 
     found: list[_Found] = []
     vectors: list[Parameter] = []  # that come before the first layer
     for owner, owned in _by_owner(parameters):
-        kind = _kind(owner, owned)
+        kind = _kind(owned)
         if kind is not None:
             found.append(_Found(owner, kind, [*vectors, *owned]))
             vectors = []
@@ -148,7 +148,7 @@ def _by_owner(parameters: Iterable[Parameter]) -> Iterable[tuple[str, list[Param
     return owners.items()
 
 
-def _kind(owner: str, owned: Sequence[Parameter]) -> str | None:
+def _kind(owned: Sequence[Parameter]) -> str | None:
     """The kind of the layer that a module is; None for one of vectors."""
     axes = {parameter: parameter.num_axes for parameter in owned}
     stated = next((parameter.kind for parameter in owned if parameter.kind), None)
@@ -157,8 +157,8 @@ def _kind(owner: str, owned: Sequence[Parameter]) -> str | None:
     for parameter, number in axes.items():
         if number > 2:
             raise ValueError(
-                f"no rule says what kind of layer {owner or 'the model'} is: {parameter.path} has "
-                f"the shape {list(parameter.shape)}, and is no convolution's nor attention's; "
+                f"no rule says what kind of layer {parameter.path} is of: its shape is "
+                f"{list(parameter.shape)}, and it is no convolution's nor attention's; "
                 "say so with layers=, a function of a parameter's path and shape that returns the "
                 f"name of its layer and a kind ({', '.join(LAYER_KINDS)})"
             )

@@ -106,8 +106,9 @@ class GannoLR(LRScheduler):
         self._observer = Observer(optimizer, direction_of(optimizer, direction))
         if direction == DIFFERENCE and not all(group["lr"] > 0 for group in groups):
             raise ValueError("direction='difference' needs initial learning rates above 0")
+        _separate(groups)
         super().__init__(optimizer)
-        optimizer.register_step_pre_hook(self._before_update)
+        optimizer.register_step_pre_hook(torch.compiler.disable(self._before_update))
 
     @property
     def history(self) -> History:
@@ -195,6 +196,16 @@ class GannoLR(LRScheduler):
             else:
                 group["lr"] = rate
         self._last_lr = list(rates)
+
+
+def _separate(groups: list[dict[str, Any]]) -> None:
+    """Gives each group a tensor of its own, where one is the learning rate of several."""
+    seen: list[Tensor] = []
+    for group in groups:
+        if isinstance(group["lr"], Tensor):
+            if any(group["lr"] is tensor for tensor in seen):
+                group["lr"] = group["lr"].clone()
+            seen.append(group["lr"])
 
 
 def _checked(optimizer: torch.optim.Optimizer, model: torch.nn.Module) -> list[dict[str, Any]]:

@@ -223,8 +223,10 @@ def test_a_history_is_kept_drawn_and_replayed(policy, tmp_path):
     np.testing.assert_array_equal(again.history.actions[13], 0)
     figure = history.plot(tmp_path / "rates.png")
     assert (tmp_path / "rates.png").stat().st_size > 1000
-    drawn = {line.get_label(): line.get_ydata() for line in figure.axes[0].get_lines()}
-    np.testing.assert_array_equal(drawn["b"][:-1], history.rates[:, 1])
+    (mesh,) = figure.axes[0].collections
+    np.testing.assert_array_equal(mesh.get_array(), history.rates.T)
+    with pytest.raises(ValueError, match="there is nothing to draw"):
+        agent_of(policy).history.plot()
     with pytest.raises(ValueError, match="is of 3 layers, and there are 1"):
         ganno.Agent(policy, ["linear"], RATE, replay=history)
 

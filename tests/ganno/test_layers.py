@@ -126,7 +126,7 @@ def test_by_hand():
 
 
 def test_what_cannot_be_placed_is_named():
-    with pytest.raises(ValueError, match=r"experts is: experts/up has the shape \[4, 8, 8\]"):
+    with pytest.raises(ValueError, match=r"layer experts/up is of: its shape is \[4, 8, 8\]"):
         find_layers({"experts": arrays(up=(4, 8, 8))})
     for nothing in ({}, {"norm": arrays(scale=3)}, jnp.ones(9)):
         with pytest.raises(ValueError, match="there are no layers"):

@@ -57,6 +57,6 @@ def test_it_imports_numpy_alone_and_decides():
 def test_what_is_missing_says_which_extra_has_it(module, blocked, extra):
     said = run(f"import {module}", [blocked])
     assert said == (
-        f"ModuleNotFoundError: {blocked} is not installed; it comes with: "
+        f"ModuleNotFoundError: not installed: {blocked}; for all that is needed: "
         f"pip install 'ganno[{extra}]'"
     )

@@ -210,13 +210,16 @@ def test_between_decisions_nothing_is_measured(monkeypatch):
 
 
 def test_rates_that_are_tensors_are_filled():
-    rate = torch.tensor(RATE)
-    parts = training(options={"lr": rate})
+    """One for each layer, though the optimiser is given one for all."""
+    parts = training(options={"lr": torch.tensor(RATE)}, greedy=False)
     groups = parts[1].param_groups
     before = [group["lr"] for group in groups]
     history = run(*parts, range(9))
     assert all(group["lr"] is x for group, x in zip(groups, before, strict=True))
     np.testing.assert_array_equal([x.item() for x in before], history.rates[-1])
+    plain = run(*training(greedy=False), range(9))
+    np.testing.assert_array_equal(history.rates, plain.rates)
+    assert (plain.rates[:, 0] != plain.rates[:, 1]).any()
 
 
 @pytest.mark.parametrize("first", ["optimizer", "scheduler"])

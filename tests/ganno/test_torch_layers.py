@@ -111,7 +111,7 @@ def test_a_model_may_be_wrapped(tmp_path):
 
 def test_what_cannot_be_placed_is_named():
     experts = nn.ParameterDict({"up": torch.zeros(4, 8, 8)})
-    with pytest.raises(ValueError, match=r"is: 0.up has the shape \[4, 8, 8\], and is no"):
+    with pytest.raises(ValueError, match=r"layer 0.up is of: its shape is \[4, 8, 8\], and"):
         layer_groups(nn.Sequential(experts))
     rule = lambda name, shape: ("experts", LINEAR)  # noqa: E731
     assert kinds(nn.Sequential(experts), rule) == {"experts": LINEAR}
