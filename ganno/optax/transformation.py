@@ -178,6 +178,11 @@ class _Agents:
         self, updates: Any, state: AgentsState, params: Any, extra: Mapping[str, Any]
     ) -> tuple[Any, AgentsState]:
         """The updates times the negative of the rates, and the state after them."""
+        if set(state.learning_rate) != set(self.layers.names()):
+            raise ValueError(
+                f"the state is of the layers {', '.join(state.learning_rate)}, and the parameters "
+                f"have {', '.join(self.layers.names())}"
+            )
         told = self._told(extra)
 
         def measure() -> dict[str, Array]:

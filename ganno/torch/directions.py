@@ -12,6 +12,7 @@ Adam, SGD and RMSprop is part of the gradient.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
@@ -44,7 +45,7 @@ class Parameter(NamedTuple):
     gradient: Tensor | None
     state: Mapping[str, Any]
     group: Mapping[str, Any]
-    rate: float | Tensor
+    rate: float
 
     @property
     def ascent(self) -> Tensor:
@@ -55,8 +56,9 @@ class Parameter(NamedTuple):
 
     def decayed(self, direction: Tensor) -> Tensor:
         """A direction with the decay of the weights that there were before the update."""
-        decay = self.group["weight_decay"]
-        return (direction + decay * self.weights) / (1.0 - self.rate * decay)
+        if not (decay := float(self.group["weight_decay"])):
+            return direction
+        return torch.add(direction, self.weights, alpha=decay).div_(1.0 - self.rate * decay)
 
 
 Direction: TypeAlias = Callable[[Parameter], Tensor]
@@ -68,14 +70,15 @@ def adam(parameter: Parameter, decoupled: bool = False) -> Tensor:
     state, group = parameter.state, parameter.group
     decoupled = group.get("decoupled_weight_decay", decoupled)
     if state:
-        beta1, beta2 = group["betas"]
-        square = state["max_exp_avg_sq" if group["amsgrad"] else "exp_avg_sq"]
-        mean = wide(state["exp_avg"]) / (1.0 - beta1 ** state["step"])
-        root = (wide(square) / (1.0 - beta2 ** state["step"])).sqrt()
+        corrections = (1.0 - float(beta) ** float(state["step"]) for beta in group["betas"])
+        of_mean, of_root = next(corrections), math.sqrt(next(corrections))
+        square = wide(state["max_exp_avg_sq" if group["amsgrad"] else "exp_avg_sq"])
+        # m / c and sqrt(v) / d: as c and d are numbers, they need no pass of their own.
+        root = square.sqrt().add_(group["eps"] * of_root)
+        direction = torch.div(wide(state["exp_avg"]), root, out=root).mul_(of_root / of_mean)
     else:
         mean = parameter.ascent if decoupled else parameter.decayed(parameter.ascent)
-        root = mean.abs()
-    direction = mean / (root + group["eps"])
+        direction = mean / mean.abs().add_(group["eps"])
     return parameter.decayed(direction) if decoupled else direction
 
 

@@ -16,33 +16,38 @@ MEASURED = tuple(f"{what}_{m}" for what in ("weight", "gradient", "update") for 
 DECAYS = ("weight_decay", "initial_weight_decay")
 
 
-def moments(layers: Iterable[Iterable[Tensor]]) -> dict[str, np.ndarray]:
-    """The norm, mean and variance of all that each layer holds, float32 [L] by name.
+def moments(layers: Iterable[Iterable[Tensor]], needs: Sequence[str]) -> dict[str, np.ndarray]:
+    """Moments of all that each layer holds, float32 [L] by name.
 
     Args:
         layers: each layer's tensors, any number of them.
+        needs: which of `MOMENTS`.
     """
-    places, sizes, sums = [], [], []
+    places, sizes, norms, totals = [], [], [], []
     num_layers = 0
     for layer in layers:
         for tensor in layer:
+            dtype = torch.promote_types(tensor.dtype, torch.float32)
             places.append(num_layers)
             sizes.append(tensor.numel())
-            dtype = torch.promote_types(tensor.dtype, torch.float32)
-            norm = torch.linalg.vector_norm(tensor, dtype=dtype)
-            sums.append(torch.stack([tensor.sum(dtype=dtype), norm]))
+            norms.append(torch.linalg.vector_norm(tensor, dtype=dtype))
+            if needs != ("norm",):  # a pass more over all there is
+                totals.append(tensor.sum(dtype=dtype))
         num_layers += 1
-    if not sums:
-        return dict.fromkeys(MOMENTS, np.zeros(num_layers, np.float32))
-    on_host = torch.stack([x.to(sums[0]) for x in sums]).cpu().numpy().astype(np.float64)
-    size, total, square = (
-        np.bincount(places, values, num_layers)
-        for values in (sizes, on_host[:, 0], on_host[:, 1] ** 2)
-    )
-    mean = total / np.maximum(size, 1)
-    variance = np.maximum(square / np.maximum(size, 1) - mean**2, 0)
-    found = (np.sqrt(square), mean, variance)
-    return {name: x.astype(np.float32) for name, x in zip(MOMENTS, found, strict=True)}
+    square = np.bincount(places, _on_host(norms) ** 2, num_layers)
+    found = {"norm": np.sqrt(square)}
+    if totals:
+        size = np.maximum(np.bincount(places, sizes, num_layers), 1)
+        mean = np.bincount(places, _on_host(totals), num_layers) / size
+        found |= {"mean": mean, "variance": np.maximum(square / size - mean**2, 0)}
+    return {name: found.get(name, 0.0 * square).astype(np.float32) for name in needs}
+
+
+def _on_host(numbers: Sequence[Tensor]) -> np.ndarray:
+    """Tensors of one number each, float64."""
+    if not numbers:
+        return np.zeros(0)
+    return torch.stack([x.to(numbers[0]) for x in numbers]).double().cpu().numpy()
 
 
 class Observer:
@@ -57,7 +62,7 @@ class Observer:
         self._optimizer = optimizer
         self._direction = direction
         self._initial_decay = self._decays()
-        self._updates = 0
+        self.has_seen_updates = False
         self._before: dict[Tensor, Tensor] = {}
         self._scale: Tensor | None = None
         self._found_inf: Tensor | None = None
@@ -68,7 +73,7 @@ class Observer:
         Args:
             due: whether the update will be measured.
         """
-        self._updates += 1
+        self.has_seen_updates = True
         # What a GradScaler tells optimisers that unscale gradients and skip updates themselves.
         self._scale = getattr(self._optimizer, "grad_scale", None)
         self._found_inf = getattr(self._optimizer, "found_inf", None)
@@ -76,9 +81,14 @@ class Observer:
         self._before = {p: p.detach().clone() for p in self._tensors()} if by_difference else {}
 
     @property
+    def rebuilds(self) -> bool:
+        """Whether updates are rebuilt from what the optimiser keeps."""
+        return self._direction is not None
+
+    @property
     def foresees(self) -> bool:
         """Whether the update that is about to be made can be told."""
-        return self._direction is not None and any(p.grad is not None for p in self._tensors())
+        return self.rebuilds and any(p.grad is not None for p in self._tensors())
 
     @torch.no_grad()
     def observe(self, needs: Sequence[str], made: bool) -> dict[str, Any] | None:
@@ -95,13 +105,17 @@ class Observer:
         if not self._can_observe(slopes, made):
             return None
         layers = [group["params"] for group in self._optimizer.param_groups]
-        found = {"weight": moments(layers), "update": moments(self._updates_of(made))}
+        tensors = {"weight": layers, "update": self._updates_of(made)}
         if slopes:
-            found["gradient"] = moments(self._gradients(layer, made) for layer in layers)
-        weights, *others = (np.isfinite(moments["norm"]).all() for moments in found.values())
+            tensors["gradient"] = (self._gradients(layer, made) for layer in layers)
+        measured = {
+            f"{what}_{moment}": values
+            for what, of in tensors.items()
+            for moment, values in moments(of, _moments_of(what, needs)).items()
+        }
+        weights, *others = (np.isfinite(measured[f"{what}_norm"]).all() for what in tensors)
         if weights and not all(others):
             return None  # had it been made, weights would not be finite
-        measured = {f"{what}_{m}": x for what, of in found.items() for m, x in of.items()}
         decays = dict(zip(DECAYS, (self._decays(), self._initial_decay[0]), strict=True))
         return {name: x for name, x in (measured | decays).items() if name in needs}
 
@@ -109,7 +123,7 @@ class Observer:
         """Whether there is an update to be measured, or a reason to wait for the next one."""
         gradients = [p.grad for p in self._tensors() if p.grad is not None]
         keeps = any(self._optimizer.state.values())
-        if made and not self._updates and not keeps:
+        if made and not self.has_seen_updates and not keeps:
             if all(bool(gradient.isfinite().all()) for gradient in gradients):
                 raise ValueError("no update was made yet: call optimizer.step() before step()")
             return False  # it was skipped
@@ -132,7 +146,7 @@ class Observer:
             return None
         if not made and state.get("step", 1) == 0:
             state = {}  # a first update was skipped
-        rate = group["lr"] if made else 0.0
+        rate = float(group["lr"]) if made else 0.0
         gradient = None if tensor.grad is None else self._unscaled(tensor.grad, made)
         return self._direction(Parameter(wide(tensor), gradient, state, group, rate))
 
@@ -148,3 +162,8 @@ class Observer:
 
     def _decays(self) -> list[float]:
         return [float(group.get("weight_decay", 0.0)) for group in self._optimizer.param_groups]
+
+
+def _moments_of(what: str, needs: Sequence[str]) -> tuple[str, ...]:
+    """Which moments of weights, gradients or updates are needed: norms, always."""
+    return tuple(m for m in MOMENTS if m == "norm" or f"{what}_{m}" in needs)

@@ -108,7 +108,7 @@ class GannoLR(LRScheduler):
             raise ValueError("direction='difference' needs initial learning rates above 0")
         _separate(groups)
         super().__init__(optimizer)
-        optimizer.register_step_pre_hook(torch.compiler.disable(self._before_update))
+        self._hook = optimizer.register_step_pre_hook(torch.compiler.disable(self._before_update))
 
     @property
     def history(self) -> History:
@@ -163,6 +163,7 @@ class GannoLR(LRScheduler):
         self.agent.load_state_dict(state_dict["agent"])
         self.last_epoch = state_dict["last_epoch"]
         self._decided = state_dict["decided"]
+        self._observer.has_seen_updates = self.last_epoch > 0
         self._set(state_dict["last_lr"])
 
     def _number(self, update: int) -> int:
@@ -188,6 +189,8 @@ class GannoLR(LRScheduler):
         rates = self.agent.decide(self.last_epoch / self.total_steps, **(measured | told))
         self._decided = self._number(self.last_epoch)
         self._set(rates.tolist())
+        if self._observer.rebuilds:  # and has nothing more to note before an update
+            self._hook.remove()
 
     def _set(self, rates: list[float]) -> None:
         for group, rate in zip(self.optimizer.param_groups, rates, strict=True):

@@ -217,6 +217,15 @@ def test_what_cannot_be_is_refused_as_it_is_made(options, message):
         schedule_by_agents(**({"total_steps": STEPS} | options))
 
 
+def test_the_state_of_another_model_is_refused():
+    optimiser = schedule_by_agents(total_steps=STEPS)
+    one = {"dense_0": PARAMS["dense_0"]}
+    with pytest.raises(
+        ValueError, match="is of the layers dense_0, and the parameters have dense_0, "
+    ):
+        optimiser.update(GRADIENTS[0], optimiser.init(one), PARAMS)
+
+
 def test_parameters_are_needed():
     optimiser = schedule_by_agents(total_steps=STEPS)
     with pytest.raises(ValueError, match="give params to update"):
