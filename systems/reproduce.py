@@ -59,7 +59,7 @@ def run(given: ReproduceOptions) -> Path:
     from ganno_env.evaluation.methods import Setting
     from systems.experiments.experiment import run_experiment
     from systems.experiments.reports import REPORTS
-    from systems.experiments.suite import write_suite
+    from systems.experiments.suite import TABLE, write_suite
     from systems.ppo.registry import SYSTEMS
 
     plugins.load(given.plugins)
@@ -89,6 +89,12 @@ def run(given: ReproduceOptions) -> Path:
         if outcome is not None:
             outcomes[job.task] = outcome
     if given.tasks and len(outcomes) == len(jobs):
+        if missing := [task for task, made in outcomes.items() if not made.has_hand_made]:
+            console.print(
+                f"no {TABLE}: regret is measured from hand-made methods, and {missing[0]} has no "
+                "runs of one; run one in the same folder, such as methods=[constant]"
+            )
+            return folder
         title = f"Regret over {len(jobs)} tasks"
         for path in write_suite(outcomes, folder, title, information, console):
             console.print(f"  {path}", highlight=False, soft_wrap=True)

@@ -50,6 +50,11 @@ class Outcome:
     records: Mapping[RunKey, RunRecord]
 
     @property
+    def has_hand_made(self) -> bool:
+        """Whether a row is a hand-made method's."""
+        return any(row.is_hand_made for row in self.listed.values())
+
+    @property
     def weight_decays(self) -> tuple[float, ...]:
         """The weight decays of tables: the experiment's, then others that there are runs of."""
         others = {

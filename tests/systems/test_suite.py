@@ -92,6 +92,14 @@ def test_bad_input_is_one_clear_error(finished, overrides, message):
         run(finished, *overrides)
 
 
+@pytest.mark.slow
+def test_a_row_may_be_run_before_those_that_regret_is_measured_from(tmp_path, capsys):
+    folder = run(tmp_path / "out", "methods=[ganno]", "only=[digits_cnn5]", "seeds=[0]")
+    assert "no suite.md: regret is measured from hand-made methods" in capsys.readouterr().out
+    assert (folder / "digits_cnn5" / "table.md").is_file()
+    assert not (folder / "suite.md").exists()
+
+
 def test_tasks_are_a_suites_alone(tmp_path):
     values = compose("experiment=table1", *SIZES, "only=[x]", f"output_dir={tmp_path / 'out'}")
     with pytest.raises(ValueError, match="the experiment table1 has no tasks"):
