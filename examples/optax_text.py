@@ -155,15 +155,17 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--rates", type=float, nargs="+", default=RATES)
-    parser.add_argument("--smoke", action="store_true", help="does it run? 31 updates each")
+    parser.add_argument("--ways", nargs="+", choices=list(WAYS), default=list(WAYS))
+    parser.add_argument("--smoke", action="store_true", help="does it run? 31 updates, one way")
     options = parser.parse_args()
     if options.smoke:
-        options.characters, options.steps, options.seeds, options.rates = 20_000, 31, 1, [1e-3]
+        options.characters, options.steps, options.seeds = 20_000, 31, 1
+        options.rates, options.ways = [1e-3], ["schedule_by_agents"]
     text = corpus(options.characters)
     results = Results("held-out loss (nats a character)", options.rates)
     for seed in range(options.seeds):
         for rate in options.rates:
-            for way in WAYS:
+            for way in options.ways:
                 final, history = train(way, rate, seed, text, options.steps)
                 results.add(way, rate, final)
                 if history is not None and seed == 0:

@@ -175,17 +175,19 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--rates", type=float, nargs="+", default=RATES)
-    parser.add_argument("--smoke", action="store_true", help="does it run? 36 updates each")
+    parser.add_argument("--ways", nargs="+", choices=list(WAYS), default=list(WAYS))
+    parser.add_argument("--smoke", action="store_true", help="does it run? 31 updates, one way")
     options = parser.parse_args()
     if options.smoke:
-        options.images, options.epochs, options.seeds, options.rates = 4 * BATCH, 9, 1, [1e-3]
+        options.images, options.epochs, options.seeds = BATCH, 31, 1
+        options.rates, options.ways = [1e-3], ["GannoLR"]
     elif options.data is None:
         parser.error("--data is needed, or --smoke")
     data = Data(options.data, options.images)
     results = Results("test accuracy (%)", options.rates)
     for seed in range(options.seeds):
         for rate in options.rates:
-            for way in WAYS:
+            for way in options.ways:
                 accuracy, scheduler = train(way, rate, seed, data, options.epochs)
                 results.add(way, rate, accuracy)
                 if way == "GannoLR" and seed == 0:
