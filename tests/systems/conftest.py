@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import pytest
 
-from ganno_env.evaluation import statistics
+from ganno_env.evaluation import GridRunner, statistics
 from systems.ppo import rec_ippo
 from systems.ppo.config import PPOConfig
 from systems.ppo.mesh import make_mesh
@@ -44,6 +44,14 @@ def few_repetitions() -> Iterator[None]:
     """Reports here are looked at for all but the bounds of their intervals, which take long."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(statistics, "REPETITIONS", 20)
+        yield
+
+
+@pytest.fixture(scope="module")
+def on_one_device() -> Iterator[None]:
+    """Grids are made on one device: every other one would compile all that they take again."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(GridRunner, "num_devices", 1)
         yield
 
 

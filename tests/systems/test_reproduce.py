@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -66,7 +67,7 @@ def records(folder):
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
+def finished(tmp_path_factory, on_one_device):
     return run(tmp_path_factory.mktemp("reproduce") / "table1")
 
 
@@ -128,7 +129,7 @@ def test_a_killed_experiment_goes_on_and_its_records_are_the_same(finished, tmp_
     shutil.copytree(finished / "agents", folder / "agents")
     options = [*RUN, f"output_dir={folder}"]
     command = [sys.executable, "-m", "systems.reproduce", *options]
-    process = subprocess.Popen(command, cwd=ROOT)
+    process = subprocess.Popen(command, cwd=ROOT, env=os.environ | {"JAX_NUM_CPU_DEVICES": "1"})
     deadline = time.monotonic() + 120
     while not list(folder.glob(f"{FOLDER}/*.npz")) and time.monotonic() < deadline:
         assert process.poll() is None
@@ -191,6 +192,7 @@ def test_agents_still_to_be_trained_are_not_trained_by_every_shard(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("on_one_device")
 def test_without_agents_their_row_says_so(tmp_path):
     folder = run(tmp_path / "out", "methods=[constant,ganno]", "checkpoint=none", "seeds=[0]")
     assert "train agents (checkpoint=train)" in (folder / "table.md").read_text()

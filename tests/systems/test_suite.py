@@ -29,7 +29,7 @@ def run(folder, *overrides):
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
+def finished(tmp_path_factory, on_one_device):
     return run(tmp_path_factory.mktemp("suite") / "out")
 
 
