@@ -5,16 +5,21 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from ganno_env import make_env
 from systems import demo, evaluate
 from systems.evaluate import inherit
 from systems.options.commands import DemoOptions
 from systems.policy.policy import load_policy
+from systems.ppo.config import PPOConfig
+from systems.training import devices
 from systems.utils.errors import StorageError
 from systems.utils.files import fresh_folder
 from tests.small import ARGUMENTS
@@ -28,11 +33,15 @@ SIZES = [
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """A demo that trains for one rollout."""
+def folder(tmp_path_factory, on_one_device):
+    """A demo that trains for one rollout, and the shallowest network that is deeper."""
+    small = partial(PPOConfig, actor_layers=(16,), post_recurrent_layers=(16,), critic_layers=(16,))
     parent = tmp_path_factory.mktemp("results")
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as said:
         patch.setattr(demo, "ENVIRONMENT", ARGUMENTS)
+        patch.setattr(demo, "DEEPER", "cnn3")
+        patch.setattr(demo, "PPOConfig", small)
+        patch.setattr(devices, "configure", partial(devices.configure, 1))
         patch.setattr(demo, "SEEDS", (0, 1))
         patch.setattr(demo, "LEARNING_RATES", (0.001, 0.01))
         demo.run(DemoOptions(total_timesteps=256, output_dir=parent / "demo"))
@@ -50,7 +59,15 @@ def test_the_demo_prints_its_table_and_writes_it_all(folder):
     assert load_policy(parent / "demo" / "training").action_names[0] == "noop"
     runs = json.loads((parent / "demo" / "records.json").read_text())["runs"]
     assert len(runs) == 5 * 2 * 2
-    assert len(runs[0]["controls"]["learning_rate"][0]) == 5  # cnn5: an agent for each layer
+    assert len(runs[0]["controls"]["learning_rate"][0]) == 3  # an agent for each layer
+
+
+def test_the_demos_own_deeper_network_has_more_agents():
+    trained_on, deeper = (
+        make_env(**demo.ENVIRONMENT | {"network": name}).num_agents
+        for name in (demo.ENVIRONMENT["network"], demo.DEEPER)
+    )
+    assert (trained_on, deeper) == (2, 5)
 
 
 def test_a_second_run_gets_a_folder_of_its_own(tmp_path):
@@ -67,18 +84,19 @@ def test_evaluation_runs_a_policy_on_another_network(folder, tmp_path, capsys):
     checkpoint = folder[0] / "demo" / "training"
     output_dir = tmp_path / "out"
     arguments = [
-        f"checkpoint={checkpoint}", "env=digits_cnn5", *SIZES, "learning_rates=[0,0.01]",
-        "seeds=[0]", "schedules=[rex]", f"output_dir={output_dir}",
+        f"checkpoint={checkpoint}", "env=digits_cnn2", "network=mlp", *SIZES,
+        "learning_rates=[0,0.01]", "seeds=[0]", "schedules=[rex]", f"output_dir={output_dir}",
     ]  # fmt: skip
     result = subprocess.run(
         [sys.executable, "-m", "systems.evaluate", *arguments],
-        cwd=ROOT, capture_output=True, text=True, check=False,
+        cwd=ROOT, env=os.environ | {"JAX_NUM_CPU_DEVICES": "1"},
+        capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     assert "random, actions of GANNO" in result.stdout
     text = (output_dir / "table.md").read_text()
     assert text.count("| rex |") == 1
-    assert "Test accuracy (%) of cnn5 on digits" in text
+    assert "Test accuracy (%) of mlp on digits" in text
     # As an interruption before the report leaves it; a run that was under way is lost.
     for left in ("table.md", "records.json", "comparison.png"):
         (output_dir / left).unlink()
