@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import jumanji
@@ -47,6 +49,19 @@ BATCHED = {
 }
 
 
+@pytest.fixture(scope="module")
+def traced_once():
+    """Environments by name, whose own functions are traced once for whatever is around them."""
+
+    @functools.cache
+    def make(name, **changes):
+        env = jumanji.make(name, **(TINY | changes))
+        env.reset, env.step = jax.jit(env.reset), jax.jit(env.step)
+        return env
+
+    return make
+
+
 def scanned(env, state, action):
     return jax.lax.scan(lambda now, _: env.step(now, action), state, length=2)
 
@@ -84,21 +99,21 @@ def arguments(env, *batch):
 
 
 @pytest.mark.parametrize("name", SINGLE)
-def test_wrappers_can_be_transformed(name):
-    env = SINGLE[name](jumanji.make(SMALLEST, **QUICK))
+def test_wrappers_can_be_transformed(name, traced_once):
+    env = SINGLE[name](traced_once(SMALLEST, network="mlp"))
     jax.eval_shape(lambda *args: play(env, *args), *arguments(env, NUM_ENVS))
 
 
 @pytest.mark.parametrize("name", BATCHED)
-def test_wrappers_that_batch_can_be_transformed(name):
+def test_wrappers_that_batch_can_be_transformed(name, traced_once):
     """Once more by `vmap`, as Mava's `update_batch_size` does."""
-    env = BATCHED[name](jumanji.make(SMALLEST, **QUICK))
+    env = BATCHED[name](traced_once(SMALLEST, network="mlp"))
     jax.eval_shape(lambda *args: play(env, *args), *arguments(env, 2, NUM_ENVS))
 
 
 @pytest.mark.parametrize("name", slow_if_large(ganno_env.ENVIRONMENTS))
-def test_every_id_can_be_vmapped_with_auto_reset(name):
-    env = jumanji.make(name, **TINY)
+def test_every_id_can_be_vmapped_with_auto_reset(name, traced_once):
+    env = traced_once(name)
     keys, actions = arguments(env, NUM_ENVS)
 
     def episode(keys, actions):
@@ -111,9 +126,9 @@ def test_every_id_can_be_vmapped_with_auto_reset(name):
 
 
 @pytest.mark.parametrize("name", slow_if_large(ganno_env.ENVIRONMENTS))
-def test_every_id_is_a_gym_environment(name):
+def test_every_id_is_a_gym_environment(name, traced_once):
     """Gym has one reward a step, so agents are made one first."""
-    env = JumanjiToGymWrapper(MultiToSingleWrapper(jumanji.make(name, **TINY)))
+    env = JumanjiToGymWrapper(MultiToSingleWrapper(traced_once(name)))
     assert env.action_space.sample().shape == (env.unwrapped.num_agents,)
     state, *_ = jax.eval_shape(env._reset, jax.random.PRNGKey(0))
     _, observation, *_ = jax.eval_shape(env._step, state, env.action_space.sample())
