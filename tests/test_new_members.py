@@ -113,9 +113,10 @@ def test_a_task(member):
 def test_a_network(member):
     spec = input_spec_for(member)
     network = build(member, spec, 10, {"width": 0.0625})
-    test_contracts.test_networks_layers_hold_all_that_is_learned(network)
-    test_contracts.test_networks_are_pure_and_differentiable(network, random_inputs(spec, 4))
-    test_contracts.test_networks_lowerings_agree(member)
+    begun, inputs = jax.jit(network.init)(jax.random.key(0)), random_inputs(spec, 4)
+    test_contracts.test_networks_layers_hold_all_that_is_learned(network, begun)
+    test_contracts.test_networks_are_pure_and_differentiable(network, begun, inputs)
+    test_contracts.test_networks_lowerings_agree(network, begun, inputs)
     assert by_name({"name": f"digits_{member}"}) == {"dataset": "digits", "network": member}
     env = small_env(network=member, network_options=None)
     trained(env)
