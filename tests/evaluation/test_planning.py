@@ -78,7 +78,7 @@ def test_schedules_share_a_group():
 
 
 def test_where_there_is_no_run_nothing_is_done():
-    env = small_env()
+    env = small_env(network="mlp")
     quick = partial(jax.jit, compiler_options=QUICK_TO_COMPILE)
     values = {"learning_rate": jnp.full((2, env.updates_per_step, env.num_layers), 1e-2)}
     actions = jnp.zeros((2, env.num_agents), jnp.int32)
@@ -94,7 +94,7 @@ def test_where_there_is_no_run_nothing_is_done():
 
 def test_the_host_is_ahead_and_nothing_is_kept_back_for_long(monkeypatch):
     monkeypatch.setattr(GridRunner, "num_devices", 1)
-    runner = GridRunner(small_env(), runs_at_once=2)
+    runner = GridRunner(small_env(network="mlp"), runs_at_once=2)
     specs = [RunSpec(CONTROLLERS[0], 1e-3, 0.01, seed) for seed in range(5)]
     steps = runner.env.time_limit
     done = []
@@ -112,8 +112,8 @@ def test_the_host_is_ahead_and_nothing_is_kept_back_for_long(monkeypatch):
 
 def test_several_devices_make_what_one_does(monkeypatch):
     specs = [RunSpec(CONTROLLERS[i % 3], 1e-3, 0.01, i) for i in range(5)]
-    both = GridRunner(small_env(), runs_at_once=2).run(specs)
+    both = GridRunner(small_env(network="mlp"), runs_at_once=2).run(specs)
     monkeypatch.setattr(GridRunner, "num_devices", 1)
-    one = GridRunner(small_env(), runs_at_once=2).run(specs)
+    one = GridRunner(small_env(network="mlp"), runs_at_once=2).run(specs)
     for a, b in zip(both, one, strict=True):
         jax.tree.map(np.testing.assert_array_equal, *({**vars(x), "seconds": 0} for x in (a, b)))

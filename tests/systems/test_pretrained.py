@@ -48,7 +48,12 @@ def test_it_acts_on_every_network(policy, network):
         )
     )
     policy.check_fits(env)
-    state, timestep = jax.eval_shape(env.reset, jax.random.PRNGKey(0))
+
+    def begin(key):
+        state = env.begin(key, {}, env.initial_network(key), measured=False)
+        return state, env.observe(state)
+
+    state, timestep = jax.eval_shape(begin, jax.random.PRNGKey(0))
     observation = jax.tree.map(lambda x: jnp.ones(x.shape, x.dtype), timestep.observation)
     _, action = jax.jit(policy.act)(
         policy.initial_hidden(env.num_agents), observation, jnp.array(True), jax.random.PRNGKey(0)
@@ -59,6 +64,7 @@ def test_it_acts_on_every_network(policy, network):
     assert bool(jnp.all((rates >= np.float32(LOWEST)) & (rates <= np.float32(HIGHEST))))
 
 
+@pytest.mark.usefixtures("on_one_device")
 def test_no_initial_rate_makes_a_network_diverge(policy):
     env = make_env(**ARGUMENTS)
     method = as_method(AgentsSpec(name=AGENTS, checkpoint=PRETRAINED), policy, env)
