@@ -26,7 +26,7 @@ ARGUMENTS: dict[str, Any] = {
 }
 
 
-OPTIONAL = {"momentum": 0.9}
+OPTIONAL = {"momentum": 0.9, "step_scale": 1.0}
 """Initial values of the controls that an environment need not have."""
 
 

@@ -20,7 +20,7 @@ from systems.policy.policy import make_policy
 from systems.ppo.config import PPOConfig
 from systems.ppo.rec_ippo import make_learner
 from tests.inputs import dataset_for, slow_if_large
-from tests.small import small_env
+from tests.small import OPTIONAL, small_env
 from tests.toys import Recall
 
 CONFIG = PPOConfig(
@@ -80,7 +80,7 @@ def test_every_network_is_traced_under_both(network):
         network=network,
         network_options={"width": 0.05},
         features=tuple(FEATURES),
-        initial_controls={"momentum": 0.9},  # so that there is something to see for every feature
+        initial_controls=OPTIONAL,  # so that there is something to see for every feature
     )
     with switched("x64", "strict"):
         trace_episode(env, jax.random.key(0))
