@@ -3,8 +3,9 @@
 In PyTorch (AdamW of one param group, and `ganno.torch.GannoLR` with a group for each layer) and in
 optax (`optax.adamw`, and `ganno.optax.schedule_by_agents`), of a perceptron of three layers and of
 ResNet-18 at batch 128. Both trainings go on side by side, some updates of one and some of the
-other, A, B, A, B, ...; what agents add is the median of the pairs' ratios. Agents decide every 20
-updates, which is 31 times in a training of 620.
+other, A, B, A, B, ...; what agents add is the median of the pairs' ratios, in processor time, which
+other work on the machine is no part of. Agents decide every 20 updates, which is 31 times in a
+training of 620.
 
 Usage: python -m benchmarks.agents [--json] [--rounds N] [--networks mlp resnet18]
 """
@@ -110,7 +111,7 @@ LOOPS: Mapping[str, Callable[[NetworkTraining, bool], Training]] = {
 
 
 def overhead(network: str, loop: str, rounds: int) -> dict[str, float]:
-    """Seconds an update takes without and with agents, and what part of an update these add."""
+    """Processor seconds of an update without and with agents, and what part of it these add."""
     env = Case(network, BATCH, "cifar10", width=WIDTHS[network]).environment()
     random = np.random.default_rng(0)
     shape = (UPDATES[network], BATCH)
@@ -126,9 +127,9 @@ def overhead(network: str, loop: str, rounds: int) -> dict[str, float]:
 
 
 def _time(train: Training, batches: np.ndarray) -> float:
-    start = time.perf_counter()
+    start = time.process_time()
     train(batches)
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 
 def main() -> None:
